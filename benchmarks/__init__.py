@@ -1,0 +1,1 @@
+"""How good each reconstruction is, at what dose: the grid of cells, the metrics, the thresholds."""

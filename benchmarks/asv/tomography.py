@@ -1,0 +1,63 @@
+"""Seconds of a projector's products and of one RESIRE iteration; peak memory of a RESIRE run."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from datasets.schema import EULER_SEQUENCE, pixel_axis
+from recon.project.geometry import Geometry
+from recon.project.projector import Projector, make_projector
+from recon.tomography.resire import resire
+
+N_PIXEL = 96
+N_TILT = 41
+PIXEL_SIZE = 0.35
+MAX_TILT = 70.0
+
+
+def tilt_series(single_axis: bool) -> tuple[Projector, torch.Tensor, torch.Tensor]:
+    """A projector of `N_TILT` tilts, a positive volume (n, n, n) and its projections."""
+    rng = np.random.default_rng(0)
+    euler = np.zeros((N_TILT, 3))
+    euler[:, 1] = np.linspace(-MAX_TILT, MAX_TILT, N_TILT)
+    if not single_axis:
+        euler[:, ::2] = rng.normal(0.0, 0.5, (N_TILT, 2))
+    axis = pixel_axis(N_PIXEL, PIXEL_SIZE)
+    turns = Rotation.from_euler(EULER_SEQUENCE, euler, degrees=True)
+    projector = make_projector(Geometry(turns, axis, axis, axis, PIXEL_SIZE))
+    volume = torch.as_tensor(rng.uniform(size=(N_PIXEL,) * 3)).to(projector.dtype)
+    return projector, volume, projector.forward(volume)
+
+
+class Tomography:
+    """Single-axis tilts use a sparse matrix, tilts about any axis a splat."""
+
+    params = ("single axis", "any axis")
+    param_names = ("tilts",)
+
+    def setup(self, tilts: str) -> None:
+        """Build the projector once; its construction is timed by itself."""
+        torch.set_num_threads(1)
+        self.projector, self.volume, self.projections = tilt_series(tilts == "single axis")
+
+    def time_forward(self, tilts: str) -> None:
+        """A·x, all tilts."""
+        self.projector.forward(self.volume)
+
+    def time_adjoint(self, tilts: str) -> None:
+        """Aᵀ·b, all tilts."""
+        self.projector.adjoint(self.projections)
+
+    def time_resire_iteration(self, tilts: str) -> None:
+        """One iteration from a given volume."""
+        resire(self.projector, self.projections, 1, initial=self.volume)
+
+    def time_make_projector(self, tilts: str) -> None:
+        """What a change of geometry costs, as in angular refinement."""
+        make_projector(self.projector.geometry)
+
+    def peakmem_resire(self, tilts: str) -> None:
+        """The most memory of the process in three iterations from zero."""
+        resire(self.projector, self.projections, 3)

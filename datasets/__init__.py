@@ -1,0 +1,1 @@
+"""What is imaged, and with how many electrons: structures, imaging, the measurement schema and the store."""

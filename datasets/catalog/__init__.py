@@ -1,0 +1,160 @@
+"""The datasets there are: one YAML card each, and the content keys of the work that a card determines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from datasets.cards import Card, load_card, parse_card
+from datasets.errors import InputError, unknown_name
+from datasets.naming import parse_name
+
+FOLDER = Path(__file__).parent
+
+
+class StructureCard(Card):
+    """What is imaged: a generator of datasets.structures, its seed and its parameters."""
+
+    generator: str
+    version: int = 1
+    seed: int = 0
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class TiltCard(Card):
+    """Nominal single-axis tilt angles [deg]: `n` evenly spaced from `start` to `stop`, both included."""
+
+    start: float
+    stop: float
+    n: int = Field(ge=1)
+
+    def theta(self) -> npt.NDArray[np.float64]:
+        """The angles [deg], shape (n,)."""
+        return np.linspace(self.start, self.stop, self.n)
+
+
+class ImperfectionCard(Card):
+    """Departures from the nominal acquisition, drawn once per dataset from `seed`. All zero: a perfect
+    microscope.
+    """
+
+    seed: int = 0
+    tilt_rms: float = Field(default=0.0, ge=0)
+    """Tilt-angle error on each of phi, theta, psi, normal, rms [deg]."""
+    defocus_range: float = Field(default=0.0, ge=0)
+    """Defocus error, uniform in ± this [Å]."""
+    shift_range: float = Field(default=0.0, ge=0)
+    """Misalignment along x and y, uniform in ± this [Å]."""
+    intensity_rms: float = Field(default=0.0, ge=0)
+    """Relative error of each image's intensity, normal, rms."""
+
+
+class ImagingCard(Card):
+    """The acquisition of an ADF-STEM tilt series and the engine that simulates it."""
+
+    modality: Literal["adf"] = "adf"
+    engine: Literal["multislice", "abtem", "linear"] = "multislice"
+    version: int = 1
+    seed: int = 0
+    energy_eV: float = Field(gt=0)
+    semiangle_mrad: float = Field(gt=0)
+    defocus: float = 0.0
+    """Defocus relative to the particle's centre [Å]; positive is underfocus, as in abTEM."""
+    Cs: float = 0.0
+    detector_inner_mrad: float = Field(gt=0)
+    detector_outer_mrad: float = Field(gt=0)
+    source_sigma: float = Field(default=0.0, ge=0)
+    """Standard deviation of the Gaussian source size [Å]."""
+    potential_sampling: float = Field(gt=0)
+    """Largest pixel of the potential and of the wave functions [Å]."""
+    slice_thickness: float = Field(gt=0)
+    phonons: int = Field(ge=1)
+    phonon_sigma: float = Field(ge=0)
+    """Standard deviation of the thermal displacement along each axis [Å]."""
+    pixel_size: float = Field(gt=0)
+    n_pixels: int = Field(ge=8)
+    """Images have n_pixels × n_pixels pixels of pixel_size [Å]."""
+    tilts: TiltCard
+
+    @model_validator(mode="after")
+    def _ordered_detector(self) -> ImagingCard:
+        if self.detector_outer_mrad <= self.detector_inner_mrad:
+            raise ValueError("detector_outer_mrad must be larger than detector_inner_mrad")
+        return self
+
+
+class DatasetCard(Card):
+    """One dataset: what is imaged, how, and at which doses."""
+
+    name: str
+    title: str
+    reference: str
+    structure: StructureCard
+    imaging: ImagingCard
+    imperfections: ImperfectionCard = Field(default_factory=lambda: ImperfectionCard.model_validate({}))
+    background: float = Field(ge=0)
+    """Uniform background [electron per pixel]."""
+    doses: tuple[float, ...] = Field(min_length=1)
+    """Doses [e⁻/Å² per image]."""
+    cost: str
+    """What it takes to simulate on two cores, as measured."""
+
+    def structure_key(self) -> str:
+        """Content key of the structure."""
+        return content_key(self.structure.model_dump())
+
+    def images_key(self) -> str:
+        """Content key of what multislice computes: structure, acquisition, and the imperfections that reach
+        into it.
+        """
+        errors = self.imperfections.model_dump(include={"seed", "tilt_rms", "defocus_range"})
+        if not (self.imperfections.tilt_rms or self.imperfections.defocus_range):
+            errors = {}
+        return content_key([self.structure.model_dump(), self.imaging.model_dump(), errors])
+
+    def key(self) -> str:
+        """Content key of the store: everything that decides the counts of a dose and replicate."""
+        return content_key([self.images_key(), self.imperfections.model_dump(), self.background])
+
+
+def content_key(content: object) -> str:
+    """Sixteen hexadecimal digits that depend on nothing but `content` (JSON types)."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def dataset_names() -> list[str]:
+    """The names of all datasets in the catalog."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_dataset(name: str) -> DatasetCard:
+    """The card called `name`.
+
+    `name` is one in the catalog or the path of a YAML file; `cuau-150[seed=3]` overrides the structure's
+    seed (another particle of the same kind) and `cuau-150[engine=linear]` the engine. The card keeps the
+    full name, so that noise seeds differ between such siblings. Raises `InputError`.
+    """
+    base, options = parse_name(name)
+    if base.endswith((".yaml", ".yml")):
+        card = load_card(DatasetCard, Path(base))
+    elif base in dataset_names():
+        card = load_card(DatasetCard, FOLDER / f"{base}.yaml")
+    else:
+        raise unknown_name("dataset", base, dataset_names())
+    if not options:
+        return card
+    content = card.model_dump()
+    for option, value in options.items():
+        section = {"seed": "structure", "engine": "imaging"}.get(option)
+        if section is None:
+            raise InputError(f"dataset {name!r}: {unknown_name('option', option, ['seed', 'engine'])}")
+        content[section][option] = value
+    content["name"] = f"{card.name}[{','.join(f'{k}={v}' for k, v in sorted(options.items()))}]"
+    return parse_card(DatasetCard, content, where=f"dataset {name!r}")

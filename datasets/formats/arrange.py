@@ -1,0 +1,191 @@
+"""The array and the coordinates of an import, in the order, units and convention of the schema."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from datasets.errors import InputError
+from datasets.formats.angles import EULER_NAMES, Convention, read_angles, to_active
+from datasets.formats.stored import StoredArray
+from datasets.schema import MODALITIES, pixel_axis
+
+ASKED_AS = {
+    "pixel_size": "--pixel-size [Å]",
+    "angles": "--angles FILE",
+    "angle_convention": "--angle-convention active|passive",
+    "dose_per_area": "--dose [e⁻/Å² per image]",
+    "background": "--background [e⁻/pixel]",
+    "elements": "--elements, such as Cu,Au",
+}
+
+
+@dataclass
+class ImportState:
+    """What is known so far, what is still missing, and what was decided."""
+
+    path: str
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def ask(self, name: str, hint: str | None = None) -> None:
+        self.missing.append(ASKED_AS[name] + (f" ({hint})" if hint else ""))
+
+
+def arrange_counts(
+    state: ImportState,
+    stored: StoredArray,
+    dims: tuple[str, ...],
+    axes: str | Sequence[str] | None,
+    gain: float | None,
+    offset: float | None,
+) -> npt.NDArray[Any] | None:
+    """The array in the order of the schema's `dims`, in electrons; None while its axes are not known.
+
+    Raises `InputError` for values that are not electron counts.
+    """
+    values = stored.values
+    if values.ndim != len(dims):
+        raise InputError(
+            f"{state.path}: the array has {values.ndim} dimensions, shape {values.shape}; "
+            f"expected {len(dims)} ({', '.join(dims)})"
+        )
+    if values.dtype.kind == "c":
+        raise InputError(f"{state.path}: the array is complex ({values.dtype}), expected electron counts")
+    if values.dtype.kind not in "buif":
+        raise InputError(f"{state.path}: the array holds {values.dtype}, expected numbers")
+    if not values.size:
+        raise InputError(f"{state.path}: the array is empty, its shape is {values.shape}")
+    order = _axes(axes, dims) if axes is not None else stored.axes
+    values = _electrons(state, _native(values), gain, offset)
+    if order is None:
+        return None
+    if sorted(order) != sorted(dims):
+        wanted = f"expected {', '.join(dims)}; name them with --axes"
+        raise InputError(f"{state.path}: its axes are {', '.join(order)}, {wanted}")
+    return np.ascontiguousarray(values.transpose([order.index(dim) for dim in dims]))
+
+
+def _axes(axes: str | Sequence[str], dims: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in (axes.split(",") if isinstance(axes, str) else axes))
+    if sorted(names) != sorted(dims):
+        raise InputError(f"--axes must name each of {', '.join(dims)} once, it is {','.join(names)!r}")
+    return names
+
+
+def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same numbers in the byte order of this machine, in a type that every later step reads."""
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8)
+    if values.dtype.kind == "f" and values.dtype.itemsize not in (4, 8):
+        return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _electrons(
+    state: ImportState, values: npt.NDArray[Any], gain: float | None, offset: float | None
+) -> npt.NDArray[Any]:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError(
+            f"{state.path}: {np.count_nonzero(~np.isfinite(values))} of its values are not finite; "
+            "replace dead pixels before importing"
+        )
+    if gain is not None or offset is not None:
+        values = (values - np.float64(offset or 0.0)) / np.float64(gain or 1.0)
+        state.notes.append(f"counts = (stored value - {offset or 0:g}) / {gain or 1:g}")
+    least = float(values.min())
+    if least < 0:
+        gain, offset = gain or 1.0, offset or 0.0
+        zero = _round_down(least * gain + offset)
+        raise InputError(
+            f"{state.path}: {np.count_nonzero(values < 0)} values are negative (the least is {least:g}), "
+            f"which no electron count is; move the zero with --offset {zero:g} "
+            f"and add {(offset - zero) / gain:g} to --background"
+        )
+    return values
+
+
+def _round_down(value: float) -> float:
+    """The next number of three digits below `value`."""
+    if value == 0:
+        return 0.0
+    digits = 2 - math.floor(math.log10(abs(value)))
+    return float(Decimal(value).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_FLOOR))
+
+
+def arrange_coordinates(
+    state: ImportState,
+    stored: StoredArray,
+    counts: npt.NDArray[Any] | None,
+    modality: str,
+    pixel_size: float | None,
+    angles: str | os.PathLike[str] | None,
+    convention: Convention | None,
+    *,
+    rescale: bool,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Every coordinate of the modality, with active angles [deg]; asks for what is missing.
+
+    With `rescale`, coordinates x and y of the file are brought to `pixel_size` [Å]. Raises `InputError` when
+    the angles do not fit the projections.
+    """
+    kind = MODALITIES[modality]
+    coords = dict(stored.coords)
+    if "theta" not in kind.coords and (angles is not None or convention is not None):
+        raise InputError(
+            f"{state.path}: a {modality} measurement has no tilt angles, so --angles has no meaning"
+        )
+    if "theta" in kind.coords:
+        coords.update(_angles(state, stored, counts, angles, convention))
+    for axis in {"x", "y"} & set(kind.coords):
+        found = coords.get(axis)
+        if found is None and pixel_size is not None and counts is not None:
+            coords[axis] = pixel_axis(counts.shape[kind.dims.index(axis)], pixel_size)
+        elif found is not None and found.size > 1 and rescale and pixel_size is not None:
+            coords[axis] = found * (pixel_size / np.diff(found).mean())
+    for name, (dim, unit) in kind.coords.items():
+        if name not in coords and name not in (*EULER_NAMES, "x", "y"):
+            state.missing.append(f"an array {name!r} [{unit}] along {dim} (in an .npz)")
+    return coords
+
+
+def _angles(
+    state: ImportState,
+    stored: StoredArray,
+    counts: npt.NDArray[Any] | None,
+    angles: str | os.PathLike[str] | None,
+    convention: Convention | None,
+) -> dict[str, npt.NDArray[np.float64]]:
+    inside = "theta" in stored.coords
+    if angles is None and not inside:
+        state.ask("angles")
+        if convention is None:
+            state.ask("angle_convention")
+        return {}
+    if angles is not None:
+        euler, source = read_angles(angles), os.fspath(angles)
+        if inside:
+            state.notes.append(f"angles are those of {os.path.basename(source)}, not the file's own")
+    else:
+        columns = [stored.coords.get(name, np.zeros_like(stored.coords["theta"])) for name in EULER_NAMES]
+        if len({column.shape for column in columns}) > 1:
+            raise InputError(f"{state.path}: phi, theta and psi have {[c.size for c in columns]} values")
+        euler, source = np.stack(columns, axis=-1), state.path
+        convention = convention or "active"
+    if counts is not None and len(euler) != counts.shape[0]:
+        raise InputError(
+            f"{source}: {len(euler)} angles for the {counts.shape[0]} projections of {state.path}"
+        )
+    if convention is None:
+        state.ask("angle_convention")
+        return {}
+    if convention == "passive":
+        state.notes.append("passive angles were turned into active ones")
+    return dict(zip(EULER_NAMES, to_active(euler, convention).T, strict=True))

@@ -1,0 +1,1 @@
+"""How a structure is imaged: engines that make noise-free ADF-STEM images, and the detector's noise."""

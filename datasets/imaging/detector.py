@@ -1,0 +1,115 @@
+"""What the microscope adds to the noise-free images: errors of the acquisition, and electron counting."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from abtem.core.energy import energy2wavelength
+from scipy.spatial.transform import Rotation
+
+from datasets.catalog import ImagingCard, ImperfectionCard
+from datasets.errors import InputError
+from datasets.schema import EULER_SEQUENCE
+
+FloatArray = npt.NDArray[np.float64]
+
+ANTIALIAS = 2 / 3
+"""Fraction of the Nyquist frequency that multislice keeps (abTEM's rule)."""
+
+
+def carried_angle(imaging: ImagingCard) -> float:
+    """The largest scattering angle [mrad] that the sampling of the potential carries without aliasing."""
+    wavelength = float(energy2wavelength(imaging.energy_eV))
+    return ANTIALIAS * wavelength / (2 * imaging.potential_sampling) * 1e3
+
+
+def detector_angles(imaging: ImagingCard) -> tuple[float, float]:
+    """Inner and outer detector angle [mrad]; the outer one is clipped to what the sampling carries.
+
+    What is scattered further is lost in the papers' simulations too, which use the same rule; clipping says
+    so. Raises `InputError` when not even the inner angle is carried.
+    """
+    limit = carried_angle(imaging)
+    if limit <= imaging.detector_inner_mrad:
+        raise InputError(
+            f"imaging: a potential_sampling of {imaging.potential_sampling} Å carries scattering up to "
+            f"{limit:.1f} mrad only, but the detector begins at {imaging.detector_inner_mrad} mrad"
+        )
+    return imaging.detector_inner_mrad, min(imaging.detector_outer_mrad, limit)
+
+
+@dataclass(frozen=True)
+class Imperfections:
+    """The departures of one acquisition from its nominal values, per tilt; all zero is the identity.
+
+    `angles` (n_tilt, 3) are added to phi, theta, psi [deg] and `defocus` (n_tilt,) to the defocus [Å]: both
+    reach into the image formation. `shifts` (n_tilt, 2) as [y, x] [Å] and the relative `intensities`
+    (n_tilt,) act on finished images.
+    """
+
+    angles: FloatArray
+    defocus: FloatArray
+    shifts: FloatArray
+    intensities: FloatArray
+
+    @classmethod
+    def draw(cls, card: ImperfectionCard, n_tilt: int) -> Imperfections:
+        """Draw from the card's seed; each kind has its own stream, so switching one on leaves the others."""
+        angles, defocus, shifts, intensities = map(
+            np.random.default_rng, np.random.SeedSequence(card.seed).spawn(4)
+        )
+        return cls(
+            angles=card.tilt_rms * angles.normal(size=(n_tilt, 3)),
+            defocus=card.defocus_range * defocus.uniform(-1, 1, n_tilt),
+            shifts=card.shift_range * shifts.uniform(-1, 1, (n_tilt, 2)),
+            intensities=card.intensity_rms * intensities.normal(size=n_tilt),
+        )
+
+    def rotations(self, theta: FloatArray) -> Rotation:
+        """The actual specimen rotations for nominal single-axis angles `theta` (n_tilt,) [deg]."""
+        nominal = np.stack([np.zeros_like(theta), theta, np.zeros_like(theta)], axis=-1)
+        return Rotation.from_euler(EULER_SEQUENCE, nominal + self.angles, degrees=True)
+
+    def apply(self, images: FloatArray, pixel_size: float) -> FloatArray:
+        """Shift and scale `images` (n_tilt, n_y, n_x); what ringing makes negative is set to zero."""
+        moved = np.stack(
+            [
+                fourier_shift(image, shift / pixel_size) if shift.any() else image
+                for image, shift in zip(images, self.shifts, strict=True)
+            ]
+        )
+        scale = np.maximum(1 + self.intensities, 0)
+        return np.maximum(moved * scale[:, None, None], 0)
+
+
+def fourier_shift(image: FloatArray, shift: npt.ArrayLike) -> FloatArray:
+    """`image` (n_y, n_x) moved by `shift` [pixels, (y, x)], periodic; exact for band-limited images."""
+    dy, dx = np.asarray(shift, dtype=float)
+    n_y, n_x = image.shape
+    phase_y = np.exp(-2j * np.pi * np.fft.fftfreq(n_y) * dy)
+    phase_x = np.exp(-2j * np.pi * np.fft.rfftfreq(n_x) * dx)
+    # the Nyquist frequency of an even grid stands for both signs: only the real part of its phase is a shift
+    if n_y % 2 == 0:
+        phase_y[n_y // 2] = phase_y[n_y // 2].real
+    if n_x % 2 == 0:
+        phase_x[-1] = phase_x[-1].real
+    return np.fft.irfft2(np.fft.rfft2(image) * phase_y[:, None] * phase_x, s=image.shape)
+
+
+def noise_seed(dataset_name: str, dose: float, replicate: int) -> np.random.SeedSequence:
+    """The Poisson seed, from exactly these three: every reconstructor is handed the same counts."""
+    text = f"{dataset_name}\n{dose:.12g}\n{replicate}"
+    return np.random.SeedSequence(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big"))
+
+
+def draw_counts(
+    expected: npt.NDArray[np.floating], dose: float, background: float, seed: np.random.SeedSequence
+) -> npt.NDArray[np.int64]:
+    """Poisson counts of `expected` [electron per pixel and unit dose] at `dose` [e⁻/Å²] plus `background`
+    [e⁻/pixel].
+    """
+    mean = expected.astype(np.float64) * dose + background
+    return np.random.default_rng(seed).poisson(mean)

@@ -1,0 +1,241 @@
+"""The `dosebench` command. Each command imports what it needs, so that `dosebench list` answers at once."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from datasets.errors import InputError
+
+KINDS = ("datasets", "reconstructors", "metrics", "presets")
+
+
+class _Commands(click.Group):
+    """Lists commands in the order of the pipeline; turns a user's error into one sentence and exit code 2."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise _InputProblem(str(error)) from error
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise _InputProblem(
+                    f"{error.filename or 'output'}: no room left ({error.strerror}); "
+                    "what was stored before is intact"
+                ) from error
+            if error.filename is not None:
+                raise _InputProblem(f"{error.filename}: {error.strerror}") from error
+            raise
+        except KeyboardInterrupt:
+            click.echo(
+                "\ndosebench: stopped; what is finished is kept, the same command goes on from there",
+                err=True,
+            )
+            raise click.exceptions.Exit(130) from None
+
+
+class _InputProblem(click.ClickException):
+    exit_code = 2
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="dosebench")
+def main() -> None:
+    """How few electrons does a 3D atomic structure need, and with which method?"""
+
+
+@main.command("list")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+def list_command(kind: str | None) -> None:
+    """The datasets, reconstructors, metrics and presets there are."""
+    from dosebench.listing import entries
+
+    for name in (kind,) if kind else KINDS:
+        click.secho(name, bold=True)
+        rows = entries(name)
+        width = max((len(row[0]) for row in rows), default=0)
+        for key, title in rows:
+            click.echo(f"  {key:<{width}}  {title}")
+
+
+@main.command()
+@click.argument("name")
+def info(name: str) -> None:
+    """What NAME (a dataset, reconstructor, metric or preset) is, its parameters and its reference."""
+    from dosebench.listing import describe
+
+    click.echo(describe(name))
+
+
+@main.command()
+@click.argument("dataset")
+@click.option(
+    "--dose",
+    "doses",
+    type=float,
+    multiple=True,
+    help="Dose [e⁻/Å² per image]; repeat for several. [default: the card's]",
+)
+@click.option(
+    "--replicates",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Noise replicates per dose.",
+)
+@click.option("--data", "root", help="Where datasets are stored. [default: $DOSEBENCH_DATA or ./data]")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def simulate(dataset: str, doses: tuple[float, ...], replicates: int, root: str | None, quiet: bool) -> None:
+    """Make DATASET: structure, noise-free images, and the counts of each dose and replicate."""
+    from datasets.catalog import load_dataset
+    from datasets.simulate import simulate as make
+
+    card = load_dataset(dataset)
+    store = make(card, doses or None, replicates, root=root, progress=not quiet)
+    for dose in doses or card.doses:
+        for replicate in range(replicates):
+            click.echo(store.counts_url(dose, replicate))
+
+
+@main.command("import")
+@click.argument("file")
+@click.option("--out", required=True, help="The measurement to write: NAME.zarr, .npz or .mat.")
+@click.option("--modality", default="adf", show_default=True, help="adf, 4dstem or hrtem.")
+@click.option("--variable", help="Which array of FILE; FILE:variable says the same.")
+@click.option("--axes", help="The array's axes as stored, such as tilt,y,x or y,x,tilt.")
+@click.option("--pixel-size", type=float, help="Pixel size [Å].")
+@click.option("--angles", help="File of tilt angles [deg]: theta, or phi theta psi.")
+@click.option(
+    "--angle-convention", type=click.Choice(["active", "passive"]), help="active: the specimen turns."
+)
+@click.option("--dose", type=float, help="Dose [e⁻/Å² per image].")
+@click.option("--background", type=float, help="Uniform background [electrons per pixel].")
+@click.option("--elements", help="Species known to be present, such as Cu,Au.")
+@click.option("--energy", "energy_eV", type=float, help="Beam energy [eV].")
+@click.option("--gain", type=float, help="Counts per electron, to divide by.")
+@click.option("--offset", type=float, help="Counts to subtract first.")
+def import_command(file: str, out: str, elements: str | None, **options: Any) -> None:
+    """Turn FILE (.npz .npy .mat .mrc .h5 .emd) into a measurement; what it does not say is asked for."""
+    from datasets.formats import check_writable, import_measurement, write_measurement
+
+    check_writable(out, "a measurement")
+    symbols = [symbol.strip() for symbol in elements.split(",")] if elements is not None else None
+    measurement = import_measurement(file, elements=symbols, **options)
+    write_measurement(out, measurement)
+    click.echo(f"{out}: {' × '.join(f'{n} {dim}' for dim, n in measurement['counts'].sizes.items())}")
+    for note in measurement.attrs.get("import_notes", []):
+        click.echo(f"  {note}")
+
+
+@main.command()
+@click.argument("measurement")
+@click.option(
+    "--with", "name", required=True, help="A reconstructor, such as resire[n_iter=50] or my_module:Mine."
+)
+@click.option("--out", required=True, help="The answer, ANSWER.extxyz.")
+@click.option("--volume", help="Also the volume, V.zarr or V.mrc.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the reconstructor's generator.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def reconstruct(measurement: str, name: str, out: str, volume: str | None, seed: int, quiet: bool) -> None:
+    """Recover atoms from MEASUREMENT, a store made by `import` or `simulate`."""
+    from datasets.formats import check_writable, read_measurement, write_atoms, write_volume
+    from dosebench import reconstruct as recover
+    from recon import registry
+
+    reconstructor = registry.get(name)
+    check_writable(out, "a structure")
+    if volume is not None:
+        check_writable(volume, "a volume")
+    answer = recover(read_measurement(measurement), reconstructor, seed=seed, progress=not quiet)
+    if answer.status.failed:
+        raise click.ClickException(
+            f"{reconstructor.label}: {answer.status.sentence} {answer.message}".rstrip()
+        )
+    write_atoms(out, answer.atoms)
+    figures = ", ".join(f"{key} {value:.4g}" for key, value in answer.stats.items())
+    click.echo(f"{out}: {answer.atoms.get_chemical_formula()}, {len(answer.atoms)} atoms ({figures})")
+    if volume is not None:
+        if answer.volume is None:
+            raise InputError(f"{reconstructor.label} makes no volume, so {volume} was not written")
+        write_volume(volume, answer.volume)
+
+
+@main.command()
+@click.argument("answer")
+@click.argument("truth")
+@click.option("--cutoff", type=float, help="Matching cutoff [Å]. [default: 1.0]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def score(answer: str, truth: str, cutoff: float | None, as_json: bool) -> None:
+    """Compare the atoms in ANSWER with those in TRUTH (.extxyz or .xyz)."""
+    from datasets.formats import read_atoms
+    from dosebench import score as compare
+
+    scores = compare(read_atoms(answer), read_atoms(truth), cutoff=cutoff)
+    if as_json:
+        click.echo(json.dumps(scores, indent=2))
+        return
+    from dosebench.listing import score_lines
+
+    click.echo("\n".join(score_lines(scores)))
+
+
+@main.command()
+@click.argument("preset")
+@click.option(
+    "--with",
+    "extra",
+    multiple=True,
+    help="A further reconstructor, by name or package.module:Name; repeatable.",
+)
+@click.option(
+    "--results", type=click.Path(path_type=Path), help="Where results go. [default: results/PRESET]"
+)
+@click.option("--data", "root", help="Where datasets are stored. [default: $DOSEBENCH_DATA or ./data]")
+@click.option("--scheduler", help="Address of a running dask scheduler, tcp://…")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it costs.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def run(
+    preset: str,
+    extra: tuple[str, ...],
+    results: Path | None,
+    root: str | None,
+    scheduler: str | None,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Run PRESET (a name or a YAML file): simulate, reconstruct, score. Finished cells are kept."""
+    from dosebench.running import run_preset
+
+    click.echo(
+        run_preset(
+            preset,
+            extra,
+            results=results,
+            data_root=root,
+            scheduler=scheduler,
+            dry_run=dry_run,
+            progress=not quiet,
+        )
+    )
+
+
+@main.command()
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where the report goes. [default: RESULTS/report]"
+)
+def report(results: Path, out: Path | None) -> None:
+    """Write the report of RESULTS: a self-contained page and its figures."""
+    from reports.report import write_report
+
+    click.echo(f"report: {write_report(results, out)}")

@@ -1,0 +1,188 @@
+"""What `dosebench.run` and `dosebench.reconstruct` do, and what the command prints of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from tqdm import tqdm
+
+from benchmarks.grid import run
+from benchmarks.plan import Plan, plan
+from benchmarks.preset import PresetCard, load_preset
+from benchmarks.summary import summary
+from benchmarks.threshold import thresholds
+from datasets.cards import parse_card
+from datasets.errors import InputError
+from datasets.schema import check_measurement
+from recon import registry
+from recon.base import Reconstruction, Reconstructor
+
+
+def as_reconstructor(given: str | Reconstructor | type[Reconstructor]) -> Reconstructor:
+    """A reconstructor from its name, its class or itself. Raises `InputError`."""
+    if isinstance(given, Reconstructor):
+        return given
+    if isinstance(given, type) and issubclass(given, Reconstructor):
+        return given()
+    if isinstance(given, str):
+        return registry.get(given)
+    raise InputError(f"a reconstructor is a name, a Reconstructor class or an instance of one, not {given!r}")
+
+
+def reconstruct_one(
+    measurement: xr.Dataset,
+    reconstructor: str | Reconstructor | type[Reconstructor],
+    *,
+    seed: int = 0,
+    progress: bool = False,
+) -> Reconstruction:
+    """See `dosebench.reconstruct`."""
+    chosen = as_reconstructor(reconstructor)
+    check_measurement(measurement)
+    supported, reason = chosen.supports(measurement)
+    if not supported:
+        raise InputError(f"{chosen.label} does not support this measurement: {reason}")
+    with tqdm(desc=chosen.label, unit=" iteration", disable=None if progress else True) as bar:
+
+        def callback(iteration: int, figures: Mapping[str, float]) -> None:
+            bar.update(iteration - bar.n)
+            bar.set_postfix({key: f"{value:.4g}" for key, value in figures.items()}, refresh=False)
+
+        return chosen.reconstruct(measurement, rng=np.random.default_rng(seed), callback=callback)
+
+
+def run_grid(
+    reconstructors: str
+    | Reconstructor
+    | type[Reconstructor]
+    | Sequence[str | Reconstructor | type[Reconstructor]],
+    datasets: str | Sequence[str],
+    doses: Sequence[float] | None,
+    replicates: int,
+    *,
+    results: str | Path | None,
+    data_root: str | None,
+    progress: bool,
+) -> xr.Dataset:
+    """See `dosebench.run`."""
+    if isinstance(reconstructors, (str, Reconstructor, type)):
+        reconstructors = [reconstructors]
+    given = [as_reconstructor(one) for one in reconstructors]
+    names = [datasets] if isinstance(datasets, str) else list(datasets)
+    preset = parse_card(
+        PresetCard,
+        {
+            "name": "python",
+            "title": ", ".join(names),
+            "datasets": names,
+            "doses": doses,
+            "replicates": replicates,
+        },
+        where="dosebench.run",
+    )
+    folder = str(results or Path("results") / "python")
+    return run(preset, results=folder, data_root=data_root, reconstructors=given, progress=progress)
+
+
+def run_preset(
+    name: str,
+    extra: Sequence[str],
+    *,
+    results: Path | None,
+    data_root: str | None,
+    scheduler: str | None,
+    dry_run: bool,
+    progress: bool,
+) -> str:
+    """Run a preset (or only plan it) and say in a table what came of it. Raises `InputError`."""
+    preset = load_preset(name)
+    folder = str(results or Path("results") / preset.name)
+    if dry_run:
+        return plan_text(plan(preset, results=folder, data_root=data_root, reconstructors=extra), preset)
+    data = run(
+        preset,
+        results=folder,
+        data_root=data_root,
+        reconstructors=extra,
+        scheduler=scheduler,
+        progress=progress,
+    )
+    return f"{results_text(data, preset)}\n\nresults: {folder}"
+
+
+def plan_text(planned: Plan, preset: PresetCard) -> str:
+    """What a run would do, in lines."""
+    lines = [f"{preset.name}: {planned.cells} cells, {planned.done} done, {planned.to_run} to run"]
+    if planned.failed:
+        lines.append(f"  {planned.failed} of them failed before and are tried again")
+    lines += [f"  make dataset {name}: {cost}" for name, cost in planned.datasets_to_make.items()]
+    if planned.seconds is not None:
+        lines.append(f"  computing: {duration(planned.seconds)} on one core")
+    if planned.bytes is not None:
+        lines.append(f"  disk: {planned.bytes / 1e6:.1f} MB of cells")
+    return "\n".join([*lines, f"  estimate from: {planned.basis}"])
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 42 s, 3.5 min, 6.1 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def results_text(results: xr.Dataset, preset: PresetCard) -> str:
+    """The table that a run ends with: scores by dose and method, then the threshold doses."""
+    columns = {
+        "dose": "dose",
+        "reconstructor": "reconstructor",
+        "recall": "recall",
+        "precision": "precision",
+        "rmsd": "RMSD",
+        "tracing_error": "tracing error",
+        "classification": "classified",
+        "failures": "failed",
+        "seconds": "seconds",
+    }
+    table = summary(results)
+    blocks = []
+    for dataset, rows in table.groupby("dataset", sort=False):
+        engine = rows["engine"].iloc[0]
+        shown = rows.assign(
+            dose=rows["dose"].map("{:.3g}".format),
+            rmsd=_with_interval(rows, "rmsd", "{:.1f}", " pm"),
+            failures=[
+                f"{failed}/{cells}" for failed, cells in zip(rows["failures"], rows["cells"], strict=True)
+            ],
+            seconds=rows["seconds"].map(lambda s: "-" if math.isnan(s) else f"{s:.1f}"),
+            **{
+                name: _with_interval(rows, name, "{:.1f}", " %", 100)
+                for name in ("recall", "precision", "tracing_error", "classification")
+            },
+        )
+        blocks.append(
+            f"{dataset} ({engine}), dose in e⁻/Å² per image, mean ± 95 % interval over "
+            f"{results.sizes['replicate']} noise replicates, cutoff {preset.cutoff:g} Å\n"
+            + shown[list(columns)].rename(columns=columns).to_string(index=False)
+        )
+    found = thresholds(results, preset.criteria)
+    rows = found[found["kind"] == "reconstructor"]
+    criteria = " and ".join(criterion.text for criterion in preset.criteria)
+    lines = [f"  {r.base} {r.reconstructor}: {r.text}" for r in rows.itertuples()]
+    return "\n\n".join([*blocks, "\n".join([f"dose [e⁻/Å² per image] needed for {criteria}:", *lines])])
+
+
+def _with_interval(rows: pd.DataFrame, name: str, form: str, unit: str, factor: float = 1.0) -> list[str]:
+    """`12.3 ± 0.4 pm`; the interval is left out where there is one replicate, `-` stands for no value."""
+    texts = []
+    for mean, low, high in zip(rows[name], rows[f"{name}_low"], rows[f"{name}_high"], strict=True):
+        half = max(high - mean, mean - low) * factor
+        text = "-" if math.isnan(mean) else form.format(mean * factor)
+        texts.append(
+            text + ("" if math.isnan(mean) or math.isnan(half) else f" ± {form.format(half)}") + unit
+        )
+    return texts

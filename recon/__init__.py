@@ -1,0 +1,1 @@
+"""How atoms are recovered: reconstructors, from a measurement to atoms, and their algorithms."""

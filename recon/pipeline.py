@@ -1,0 +1,159 @@
+"""The tomographic workflow: denoise, subtract the background, reconstruct, trace, classify."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xarray as xr
+from ase import Atoms
+
+from datasets.errors import InputError
+from datasets.schema import check_measurement
+from recon.atoms.classify import Classify, by_atomic_number, classify, shortest_bond
+from recon.atoms.trace import trace
+from recon.base import Callback, Reconstruction, Reconstructor, Status
+from recon.preprocess.background import Background, subtract_background
+from recon.preprocess.denoise import Denoise, denoise
+from recon.project.geometry import Geometry
+from recon.project.projector import Projector, make_projector
+from recon.tomography.r_factor import r_factor
+
+MIN_TILTS = 3
+"""Fewer projections than this do not determine a volume in any useful sense."""
+
+DIVERGED = 10.0
+"""An R-factor that only divergence reaches: an empty volume has 1, a close fit of sparse counts about 3."""
+
+CLOSEST_APPROACH = 0.75
+"""Two atoms are not nearer than this part of the shortest bond. In a close-packed metal the octahedral voids
+are 0.71 of a bond from their atoms; the minimum distances of paper 003's code are 0.70 to 0.87."""
+
+
+@dataclass(frozen=True)
+class TomographicReconstructor(Reconstructor):
+    """From an ADF tilt series to atoms by way of a volume; a subclass gives `volume`.
+
+    Fields: `denoise` and its `denoise_sigma` [Å] (`recon.preprocess.denoise`); `background`
+    (`recon.preprocess.background`); `oversample`, sub-voxels per voxel along x and z of the projector;
+    `min_height`, the least height of a maximum relative to the volume's greatest value; `min_distance`
+    between atoms [Å] (by default `CLOSEST_APPROACH` times the shortest bond of the species present);
+    `classify` (`recon.atoms.classify`); `device`, a PyTorch device or "auto".
+    """
+
+    denoise: Denoise = "wiener"
+    denoise_sigma: float = 0.0
+    background: Background = "known"
+    oversample: int = 2
+    min_height: float = 1e-3
+    min_distance: float | None = None
+    classify: Classify = "mixture"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.denoise == "gaussian" and not self.denoise_sigma > 0:
+            raise InputError(f"denoise_sigma must be positive for denoise=gaussian, not {self.denoise_sigma}")
+        if self.oversample < 1:
+            raise InputError(f"oversample must be at least 1, not {self.oversample}")
+        if self.min_distance is not None and not self.min_distance > 0:
+            raise InputError(f"min_distance must be positive, not {self.min_distance}")
+
+    @abstractmethod
+    def volume(self, projector: Projector, projections: torch.Tensor, callback: Callback) -> torch.Tensor:
+        """The volume (n_z, n_y, n_x) that explains `projections` (n_tilt, n_y, n_x)."""
+
+    def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
+        """Whether this is an ADF tilt series of at least `MIN_TILTS` images."""
+        modality = measurement.attrs.get("modality")
+        if modality != "adf":
+            return False, f"{self.name} reconstructs adf tilt series, this measurement is {modality}"
+        if measurement.sizes["tilt"] < MIN_TILTS:
+            return (
+                False,
+                f"{self.name} needs at least {MIN_TILTS} tilts, this has {measurement.sizes['tilt']}",
+            )
+        return True, ""
+
+    def reconstruct(
+        self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
+    ) -> Reconstruction:
+        """The atoms of `measurement`, with the volume that they were traced in."""
+        check_measurement(measurement)
+        supported, reason = self.supports(measurement)
+        if not supported:
+            return Reconstruction(Atoms(), status=Status.SKIPPED, message=reason)
+        start = time.perf_counter()
+        record = _Record(callback)
+        geometry = Geometry.of(measurement)
+        projector = make_projector(geometry, oversample=self.oversample, device=self.device)
+        images = denoise(
+            measurement["counts"].values.astype(np.float64),
+            self.denoise,
+            sigma=self.denoise_sigma / geometry.pixel_size,
+        )
+        images = subtract_background(images, self.background, known=float(measurement.attrs["background"]))
+        projections = torch.as_tensor(images).to(projector.dtype).to(projector.device)
+        found = self.volume(projector, projections, record)
+        stats = {
+            "iterations": float(record.iterations),
+            "r_factor": r_factor(projector.forward(found), projections),
+        }
+        volume = _with_coordinates(found, geometry)
+        status, atoms = Status.OK, Atoms()
+        if not np.isfinite(stats["r_factor"]):
+            status = Status.NONFINITE
+        elif record.iterations and max(stats["r_factor"], record.r_factor) > DIVERGED:
+            status = Status.DIVERGED
+        else:
+            atoms = self._atoms(volume, list(measurement.attrs["elements"]))
+        stats["seconds"] = time.perf_counter() - start
+        stats["peak_memory"] = _peak_memory()
+        return Reconstruction(atoms, volume, status, status.sentence, stats)
+
+    def _atoms(self, volume: xr.DataArray, elements: list[str]) -> Atoms:
+        min_distance = self.min_distance
+        if min_distance is None:
+            min_distance = CLOSEST_APPROACH * shortest_bond(elements)
+        threshold = self.min_height * max(float(volume.max()), 0.0)
+        peaks = trace(volume, min_distance=min_distance, threshold=threshold)
+        labels, intensities = classify(volume, peaks, elements, method=self.classify)
+        atom = labels >= 0
+        symbols = np.array(by_atomic_number(elements))[labels[atom]]
+        atoms = Atoms(symbols=list(symbols), positions=peaks.positions[atom])
+        atoms.set_array("intensity", intensities[atom])
+        return atoms
+
+
+class _Record:
+    """Remembers the number of the last iteration and its R-factor, and passes both on."""
+
+    def __init__(self, callback: Callback | None) -> None:
+        self.callback, self.iterations, self.r_factor = callback, 0, 0.0
+
+    def __call__(self, iteration: int, figures: Mapping[str, float]) -> None:
+        self.iterations = iteration
+        self.r_factor = figures["r_factor"]
+        if self.callback is not None:
+            self.callback(iteration, figures)
+
+
+def _with_coordinates(volume: torch.Tensor, geometry: Geometry) -> xr.DataArray:
+    coords = {name: (name, getattr(geometry, name), {"units": "Å"}) for name in ("z", "y", "x")}
+    return xr.DataArray(
+        np.ascontiguousarray(volume.cpu().numpy()),
+        dims=("z", "y", "x"),
+        coords=coords,
+        attrs={"units": "electron"},
+    )
+
+
+def _peak_memory() -> float:
+    """The most memory [byte] that this process has held so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

@@ -1,0 +1,1 @@
+"""Projectors: the linear map from a volume to its tilt series, with exact adjoints."""

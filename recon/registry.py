@@ -1,0 +1,98 @@
+"""Names to reconstructors: built-in ones, entry points of installed packages, and `module:attribute`."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import sys
+import typing
+from importlib.metadata import entry_points
+from typing import Any
+
+from datasets.errors import InputError, unknown_name
+from datasets.naming import Value, parse_name
+from recon.base import Reconstructor
+
+ENTRY_POINT_GROUP = "dosebench.reconstructors"
+
+BUILT_IN = {
+    "fbp": "recon.tomography.fbp:FBP",
+    "sirt": "recon.tomography.sirt:SIRT",
+    "resire": "recon.tomography.resire:RESIRE",
+}
+
+
+def reconstructor_names() -> list[str]:
+    """The built-in reconstructors and those of installed packages."""
+    return sorted(targets())
+
+
+def targets() -> dict[str, str]:
+    """Where each registered name is defined, as `module:Class`."""
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)} | BUILT_IN
+
+
+def get_class(base: str) -> type[Reconstructor]:
+    """The class called `base`: a registered name or `package.module:Name`. Raises `InputError`."""
+    target = base if ":" in base else targets().get(base)
+    if target is None:
+        raise unknown_name("reconstructor", base, targets())
+    module_name, _, attribute = target.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # `--with mine:Mine` finds mine.py where the user stands
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(f"reconstructor {base!r}: cannot import {module_name!r} ({error})") from error
+    found = getattr(module, attribute, None)
+    if not (isinstance(found, type) and issubclass(found, Reconstructor)):
+        raise InputError(
+            f"reconstructor {base!r}: {attribute!r} in {module_name!r} is not a Reconstructor class"
+        )
+    return found
+
+
+def get(name: str) -> Reconstructor:
+    """The reconstructor `name`, with its parameters: `resire`, `resire[published]`, `resire[n_iter=50]`.
+
+    Raises `InputError` for an unknown name, variant or parameter (answering with the nearest known one) and
+    for a value of the wrong type.
+    """
+    base, options = parse_name(name)
+    cls = get_class(base)
+    variant = options.pop("variant", None)
+    chosen: dict[str, Value] = {}
+    if variant is not None:
+        if variant not in cls.variants:
+            raise InputError(f"{name!r}: {unknown_name('variant', str(variant), cls.variants)}")
+        chosen.update(cls.variants[str(variant)])
+    fields = {f.name for f in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    for option, value in options.items():
+        if option not in fields:
+            raise InputError(f"{name!r}: {unknown_name('parameter', option, fields)}")
+        chosen[option] = _typed(name, option, value, hints[option])
+    try:
+        return cls(**chosen)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name!r}: {error}") from error
+
+
+def _typed(name: str, option: str, value: Value, hint: Any) -> Value:
+    allowed = typing.get_args(hint) or (hint,)
+    literals = [a for a in allowed if isinstance(a, (str, int, float)) and not isinstance(a, type)]
+    if literals:
+        if value not in literals:
+            raise InputError(
+                f"{name!r}: {option!r} must be one of {', '.join(map(str, literals))}, not {value!r}"
+            )
+        return value
+    if float in allowed and type(value) is int:
+        return float(value)
+    if value is None and type(None) in allowed:
+        return None
+    if type(value) in allowed:
+        return value
+    wanted = " or ".join("none" if a is type(None) else getattr(a, "__name__", str(a)) for a in allowed)
+    raise InputError(f"{name!r}: {option!r} must be {wanted}, not {value!r}")

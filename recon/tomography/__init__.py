@@ -1,0 +1,1 @@
+"""Tomographic reconstruction: from projections to a volume."""

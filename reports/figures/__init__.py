@@ -1,0 +1,1 @@
+"""One file per figure; all of them draw from the payload, in one style."""

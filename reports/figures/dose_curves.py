@@ -1,0 +1,210 @@
+"""Recall, RMSD, tracing error and classification against dose, one line per method, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reports.figures import style
+from reports.payload import Method, Metric, Payload, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANELS = ("recall", "rmsd", "tracing_error", "classification")
+"""The metrics shown, in reading order; those that the results do not hold are left out."""
+
+MIN_SPACING = 8.5
+"""Smallest distance between the baselines of two labels beside the curves [point]."""
+
+
+def draw(payload: Payload, dataset: str) -> tuple[Figure, str]:
+    """The dose curves of `dataset`, and their caption."""
+    import matplotlib.pyplot as plt
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    specimen = payload.specimen(dataset)
+    known = {metric.key for metric in payload.metrics}
+    keys = [key for key in PANELS if key in known]
+    n_rows = (len(keys) + 1) // 2
+    with style.paper():
+        figure, grid = plt.subplots(
+            n_rows,
+            2,
+            figsize=(style.PAGE, 0.35 + 2.25 * n_rows),
+            squeeze=False,
+            layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05),
+        )
+        axes = list(grid.flat)
+        for letter, key, ax in zip("abcdefgh", keys, axes, strict=False):
+            panel(ax, payload, dataset, payload.metric(key))
+            ax.set_title(f"{letter}   {payload.metric(key).label}")
+        for ax in axes[len(keys) :]:
+            ax.set_axis_off()
+        for ax in axes[:2] if specimen.n_images else []:
+            _total_dose(ax, specimen.n_images or 1)
+        for ax in axes[max(len(keys) - 2, 0) : len(keys)]:
+            ax.set_xlabel("Dose per image (e⁻/Å²)")
+    return figure, caption(payload, dataset)
+
+
+def caption(payload: Payload, dataset: str) -> str:
+    """What the curves of `dataset` show: the subset, n, and what the bands are."""
+    specimen = payload.specimen(dataset)
+    counts = {row.n for row in payload.rows if row.dataset == dataset}
+    n = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts, default=0)}"
+    images = (
+        f"{specimen.n_images} {specimen.engine} images" if specimen.n_images else f"{specimen.engine} images"
+    )
+    return (
+        f"{dataset} ({specimen.n_atoms} atoms, {images} per series): accuracy against dose. Points are "
+        f"means, bands {payload.interval}, n = {n} cells per point, failed ones counted as failures; "
+        "controls in grey, without bands. ↑: beyond the panel."
+    )
+
+
+def panel(ax: Axes, payload: Payload, dataset: str, metric: Metric) -> None:
+    """One metric against dose on `ax`, every method a line labelled at its end."""
+    ends: list[tuple[float, Method]] = []
+    ax.set_xscale("log")
+    limits = axis_range(payload, dataset, metric)
+    if limits[2]:
+        ax.set_yscale("log")
+    ax.set_ylim(limits[0], limits[1])
+    own = sum(not method.control for method in payload.methods)
+    shade = 0.18 * min(1, 4 / max(own, 1))  # many bands over each other would hide the curves
+    for method in reversed(payload.methods):
+        rows = [r for r in payload.curve(dataset, method.name) if r.values[metric.key].mean is not None]
+        if not rows:
+            continue
+        ends.append((_line(ax, rows, method, metric, shade), method))
+    label = metric.label.removesuffix(f" ({metric.element})")
+    ax.set_ylabel(f"{label} ({metric.shown_unit})" if metric.shown_unit else label)
+    dose_axis(ax, payload.specimen(dataset).doses)
+    if limits[2]:
+        _plain_log_ticks(ax)
+    ax.grid(axis="y")
+    _label_ends(ax, ends)
+
+
+def _line(ax: Axes, rows: Sequence[Row], method: Method, metric: Metric, shade: float) -> float:
+    """Draw one method, its band in `shade`; the height at which it ends."""
+    dose = np.array([row.dose for row in rows])
+    mean, low, high = (
+        np.array([getattr(row.values[metric.key], part) for row in rows], dtype=float) * metric.scale
+        for part in ("mean", "low", "high")
+    )
+    order = 2 if method.control else 3
+    bottom, top = ax.get_ylim()
+    band = np.isfinite(low) & np.isfinite(high)
+    if not method.control:
+        ax.fill_between(
+            dose[band], low[band], high[band], color=method.colour, alpha=shade, linewidth=0, zorder=order
+        )
+    ax.plot(
+        dose,
+        mean,
+        color=method.colour,
+        linestyle=style.DASHES[method.dash],
+        linewidth=0.9 if method.control else 1.4,
+        marker="" if method.control else style.MARKERS[method.symbol],
+        markeredgecolor="white",
+        markeredgewidth=0.4,
+        zorder=order + 0.5,
+        clip_on=not (bottom <= mean.min() and mean.max() <= top),
+    )
+    return float(mean[-1])
+
+
+def axis_range(payload: Payload, dataset: str, metric: Metric) -> tuple[float, float, bool]:
+    """Lower and upper end of a metric's axis, and whether it is logarithmic.
+
+    Percentages go from 0 to 100: an error beyond that leaves the panel at the top, and its label says so.
+    Lengths follow the methods, and controls may leave the panel; spans of more than a factor of five are
+    drawn on a logarithmic axis.
+    """
+    if metric.percent:
+        return 0.0, 100.0, False
+    means = [
+        (mean * metric.scale, payload.method(row.method).control)
+        for row in payload.rows
+        if row.dataset == dataset and (mean := row.values[metric.key].mean) is not None
+    ]
+    own = [value for value, control in means if not control] or [value for value, _ in means] or [1.0]
+    positive = [value for value in own if value > 0]
+    if metric.unit == "pm" and positive and max(positive) > 5 * min(positive):
+        return 0.75 * min(positive), 1.4 * max(positive), True
+    return 0.0, 1.35 * max(own) or 1.0, False
+
+
+def dose_axis(ax: Axes, doses: Sequence[float]) -> None:
+    """A logarithmic dose axis whose ticks are the doses measured, or the decades when those are many."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+    ax.set_xlim(min(doses) / 1.25, max(doses) * 1.25)
+    marks = tick_doses(doses)
+    ax.xaxis.set_major_locator(FixedLocator(marks))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda dose, _: style.dose_text(dose)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def tick_doses(doses: Sequence[float], most: int = 4) -> list[float]:
+    """The doses to write on an axis: those measured, less those nearer to another than 1 / `most` of it."""
+    marks = sorted(doses)
+    if len(marks) == 1:
+        return marks
+    room = np.log10(marks[-1] / marks[0]) / most
+    kept = marks[:1]
+    for dose in marks[1:]:
+        if np.log10(dose / kept[-1]) >= room:
+            kept.append(dose)
+    return kept
+
+
+def _total_dose(ax: Axes, n_images: int) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+    top = ax.secondary_xaxis(
+        "top", functions=(lambda dose: np.asarray(dose) * n_images, lambda dose: np.asarray(dose) / n_images)
+    )
+    top.set_xlabel(f"Total dose, {n_images} images (e⁻/Å²)", color=style.QUIET, labelpad=3)
+    top.spines["top"].set_visible(True)
+    top.spines["top"].set_color(style.QUIET)
+    top.xaxis.set_major_locator(FixedLocator([dose * n_images for dose in ax.get_xticks()]))
+    top.xaxis.set_major_formatter(FuncFormatter(lambda dose, _: style.dose_text(dose)))
+    top.xaxis.set_minor_locator(NullLocator())
+    top.xaxis.set_minor_formatter(NullFormatter())
+    top.tick_params(labelcolor=style.QUIET)
+
+
+def _plain_log_ticks(ax: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _label_ends(ax: Axes, ends: Sequence[tuple[float, Method]]) -> None:
+    """The name of each method right of its last point, moved apart where they would overlap."""
+    if not ends:
+        return
+    low, high = ax.get_ylim()
+    height = 72 * ax.get_window_extent().height / ax.figure.dpi
+    to_axes = ax.transScale
+    bottom, top = to_axes.transform((1, low))[1], to_axes.transform((1, high))[1]
+    wanted = [(to_axes.transform((1, max(value, low)))[1] - bottom) / (top - bottom) for value, _ in ends]
+    gap = MIN_SPACING / height
+    for (value, method), at in zip(ends, style.spread(wanted, gap, 0.0, 1.0), strict=True):
+        ax.annotate(
+            f"{method.name} ↑" if value > high * 1.001 else method.name,
+            (1.02, at),
+            xycoords="axes fraction",
+            va="center",
+            color=method.colour,
+            fontsize=7,
+            annotation_clip=False,
+        )

@@ -1,0 +1,63 @@
+"""What the README shows works as it stands there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import dosebench
+from datasets.store import DatasetStore
+from dosebench.cli import main
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the README in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_example_reconstructor_runs(folder: Path, tiny_store: DatasetStore) -> None:
+    example = next(block for block in blocks("python") if "class " in block)
+    assert len([line for line in example.splitlines() if line]) <= 10
+    (folder / "mine.py").write_text(example)
+    measurement = tiny_store.measurement(1e5, 0)
+    try:
+        answer = dosebench.reconstruct(measurement, "mine:Patient[n_iter=5]")
+    finally:
+        sys.modules.pop("mine", None)
+    assert len(answer.atoms) > 0
+    assert "mine:Patient[n_iter=100]" in README.read_text(encoding="utf-8")
+
+
+def test_the_example_data_imports(folder: Path, tiny_store: DatasetStore) -> None:
+    example = next(block for block in blocks("python") if "np.savez" in block)
+    assert len(example.strip().splitlines()) <= 5
+    data = tiny_store.measurement(1e5, 0)
+    np.save("stack.npy", data["counts"].values)
+    np.savetxt("angles.txt", data["theta"].values)
+    exec(compile(example, str(README), "exec"), {})
+    result = CliRunner().invoke(main, ["import", "series.npz", "--out", "m.zarr"])
+    assert result.exit_code == 0, result.output
+    assert (folder / "m.zarr").is_dir()
+
+
+@pytest.mark.parametrize("line", [line for line in blocks("sh")[1].splitlines() if line])
+def test_every_command_line_parses(line: str) -> None:
+    words = re.sub(r"#.*", "", line).replace('"', "").split()
+    assert words[0] == "dosebench"
+    command = main.commands[words[1]]
+    assert command.make_context(words[1], words[2:], resilient_parsing=False).params
+
+
+def test_the_python_front_door(folder: Path) -> None:
+    results = dosebench.run("sirt[n_iter=10]", "tiny.yaml", doses=[1e4], replicates=1, progress=False)
+    assert results["recall"].dims == ("dataset", "dose", "replicate", "reconstructor")
+    assert float(results["recall"].sel(reconstructor="oracle").item()) == 1
+    truth = dosebench.simulate("tiny.yaml", doses=[1e4], progress=False).truth()
+    assert dosebench.score(truth, truth)["rmsd"] == 0
