@@ -50,7 +50,7 @@ def simulate(
     if not missing:
         return store
     if not store.has_expected():
-        atoms = make_structure(card.structure)
+        atoms = make_structure(card.structure, root=store.root, progress=progress)
         check_field_of_view(card, atoms)
         store.write_truth(atoms)
         store.write_expected(_expected(store, store.truth(), progress))

@@ -1,5 +1,6 @@
 """Datasets on disk: truth, expected images, and the counts of every dose and replicate, as one zarr group.
 
+    ROOT/structures/KEY                          a structure; KEY.work beside it while it is being made
     ROOT/images/KEY/tilt-007                     one multislice image; a killed simulation resumes here
     ROOT/NAME-KEY.zarr/truth                     numbers, positions [Å]
     ROOT/NAME-KEY.zarr/expected                  noise-free images per unit dose, float32
@@ -122,16 +123,23 @@ def smallest_unsigned(values: npt.NDArray[np.generic]) -> np.dtype[np.generic]:
 
 
 def atoms_to_dataset(atoms: Atoms) -> xr.Dataset:
-    """Atomic numbers (atom), positions (atom, xyz) [Å], and `info` as attributes."""
-    return xr.Dataset(
+    """Numbers (atom), positions (atom, xyz) [Å], the cell of periodic structures, and `info` as attributes."""
+    data = xr.Dataset(
         {
             "numbers": ("atom", atoms.numbers.astype(np.int16)),
             "positions": (("atom", "xyz"), atoms.positions, {"units": "Å"}),
         },
         attrs={key: value for key, value in atoms.info.items() if isinstance(value, (str, int, float))},
     )
+    if atoms.pbc.any():
+        data["cell"] = (("vector", "xyz"), atoms.cell.array, {"units": "Å"})
+        data["pbc"] = ("vector", atoms.pbc)
+    return data
 
 
 def dataset_to_atoms(data: xr.Dataset) -> Atoms:
     """The inverse of `atoms_to_dataset`."""
-    return Atoms(numbers=data["numbers"].values, positions=data["positions"].values, info=dict(data.attrs))
+    atoms = Atoms(numbers=data["numbers"].values, positions=data["positions"].values, info=dict(data.attrs))
+    if "cell" in data:
+        atoms.cell, atoms.pbc = data["cell"].values, data["pbc"].values
+    return atoms

@@ -6,11 +6,11 @@ import torch
 from ase import Atoms
 from scipy.spatial.transform import Rotation
 
-from datasets.catalog import ImagingCard, StructureCard
+from datasets.catalog import ImagingCard, StructureRecipe
 from datasets.imaging.engines import adf_image
 from datasets.structures import make_structure
 
-STRUCTURE = StructureCard(generator="nanoparticle", seed=1, parameters={"n_atoms": 40})
+STRUCTURE = StructureRecipe(generator="nanoparticle", seed=1, parameters={"n_atoms": 40})
 IMAGING = {
     "energy_eV": 300e3,
     "semiangle_mrad": 21.0,

@@ -1,4 +1,4 @@
-"""The datasets there are: one YAML card each, and the content keys of the work that a card determines."""
+"""The datasets and structures there are, one YAML card each, and the content keys of what cards determine."""
 
 from __future__ import annotations
 
@@ -9,22 +9,48 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from datasets.cards import Card, load_card, parse_card
 from datasets.errors import InputError, unknown_name
 from datasets.naming import parse_name
 
 FOLDER = Path(__file__).parent
+STRUCTURES = FOLDER / "structures"
 
 
-class StructureCard(Card):
-    """What is imaged: a generator of datasets.structures, its seed and its parameters."""
+class StructureRecipe(Card):
+    """All that decides a structure: a generator of datasets.structures, its seed and its parameters."""
 
     generator: str
     version: int = 1
     seed: int = 0
     parameters: dict[str, Any] = Field(default_factory=dict)
+
+    def key(self) -> str:
+        """Content key of the structure."""
+        return content_key(self.model_dump())
+
+
+class Expected(Card):
+    """The range in which a quantity of a structure must lie, and who says so."""
+
+    low: float
+    high: float
+    source: str
+
+
+class StructureCard(Card):
+    """One structure of the catalog: how it is made and what it must be like."""
+
+    name: str
+    title: str
+    reference: str
+    recipe: StructureRecipe
+    expected: dict[str, Expected] = Field(default_factory=dict)
+    """Quantities of `datasets.structures.validate`, such as `coordination[Si]`, and their ranges."""
+    cost: str
+    """What it takes to make on two cores, as measured."""
 
 
 class TiltCard(Card):
@@ -95,7 +121,8 @@ class DatasetCard(Card):
     name: str
     title: str
     reference: str
-    structure: StructureCard
+    structure: StructureRecipe
+    """In a card also the name of a structure of the catalog."""
     imaging: ImagingCard
     imperfections: ImperfectionCard = Field(default_factory=lambda: ImperfectionCard.model_validate({}))
     background: float = Field(ge=0)
@@ -105,9 +132,14 @@ class DatasetCard(Card):
     cost: str
     """What it takes to simulate on two cores, as measured."""
 
+    @field_validator("structure", mode="before")
+    @classmethod
+    def _named_structure(cls, structure: object) -> object:
+        return load_structure(structure).recipe if isinstance(structure, str) else structure
+
     def structure_key(self) -> str:
         """Content key of the structure."""
-        return content_key(self.structure.model_dump())
+        return self.structure.key()
 
     def images_key(self) -> str:
         """Content key of what multislice computes: structure, acquisition, and the imperfections that reach
@@ -132,6 +164,43 @@ def content_key(content: object) -> str:
 def dataset_names() -> list[str]:
     """The names of all datasets in the catalog."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def structure_names() -> list[str]:
+    """The names of all structures in the catalog."""
+    return sorted(path.stem for path in STRUCTURES.glob("*.yaml"))
+
+
+def load_structure(name: str) -> StructureCard:
+    """The structure card called `name`, one in the catalog or the path of a YAML file.
+
+    `si-208[seed=3]` asks for another seed: an independent structure of the same kind. Raises `InputError`.
+    """
+    base, options = parse_name(name)
+    if base.endswith((".yaml", ".yml")):
+        card = load_card(StructureCard, Path(base))
+    elif base in structure_names():
+        card = load_card(StructureCard, STRUCTURES / f"{base}.yaml")
+    else:
+        raise unknown_name("structure", base, structure_names())
+    if not options:
+        return card
+    content = card.model_dump()
+    for option, value in options.items():
+        if option != "seed":
+            raise InputError(f"structure {name!r}: {unknown_name('option', option, ['seed'])}")
+        content["recipe"]["seed"] = value
+    content["name"] = f"{card.name}[{','.join(f'{k}={v}' for k, v in sorted(options.items()))}]"
+    return parse_card(StructureCard, content, where=f"structure {name!r}")
+
+
+def structure_card_of(recipe: StructureRecipe) -> StructureCard | None:
+    """The structure card with this recipe, whatever the seed; None where the catalog has none."""
+    for name in structure_names():
+        card = load_structure(name)
+        if card.recipe.model_copy(update={"seed": recipe.seed}) == recipe:
+            return card.model_copy(update={"recipe": recipe})
+    return None
 
 
 def load_dataset(name: str) -> DatasetCard:

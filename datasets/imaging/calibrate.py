@@ -17,7 +17,7 @@ from abtem.core.energy import energy2wavelength
 from ase import Atoms
 from scipy.optimize import minimize_scalar
 
-from datasets.catalog import ImagingCard, StructureCard, load_dataset
+from datasets.catalog import ImagingCard, StructureRecipe, load_dataset
 from datasets.errors import InputError
 from datasets.imaging.detector import Imperfections
 from datasets.imaging.engines import adf_image
@@ -82,7 +82,7 @@ def main(dataset: str) -> None:
     )
     tilted, images = [], []
     for seed in TUNING_SEEDS:
-        structure = StructureCard.model_validate({**card.structure.model_dump(), "seed": seed})
+        structure = StructureRecipe.model_validate({**card.structure.model_dump(), "seed": seed})
         for tilt in TUNING_TILTS:
             atoms = make_structure(structure)
             sequence = np.random.SeedSequence([card.imaging.seed, tilt])

@@ -23,6 +23,7 @@ from scipy.special import sph_harm_y
 
 from datasets.cards import Card
 from datasets.errors import InputError
+from datasets.structures.workspace import Workspace
 
 VERSION = 1
 FloatArray = npt.NDArray[np.float64]
@@ -52,7 +53,7 @@ class Parameters(Card):
     columns of atoms overlap. `random`: drawn from the seed, so that no result hangs on one alignment."""
 
 
-def generate(parameters: Parameters, seed: int) -> Atoms:
+def generate(parameters: Parameters, seed: int, work: Workspace) -> Atoms:
     """The particle of `seed`, centred on the mean of its positions [Å]; different seeds, different shapes."""
     shape, displacing, turning = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
     positions = _cut(parameters, shape)

@@ -37,6 +37,7 @@ def test_an_unknown_key_is_answered_with_the_nearest(
     tmp_path: Path, section: tuple[str, ...], key: str, near: str
 ) -> None:
     content = yaml.safe_load((FOLDER / "cuau-150.yaml").read_text(encoding="utf-8"))
+    content["structure"] = load_dataset("cuau-150").structure.model_dump()
     target = content
     for step in section:
         target = target[step]

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.catalog import StructureCard, load_dataset
+from datasets.catalog import StructureRecipe, load_dataset
 from datasets.errors import InputError
 from datasets.structures import make_structure
 from datasets.structures.nanoparticle import boundary
 
 
-def particle(seed: int = 0, **parameters: object) -> StructureCard:
-    return StructureCard(generator="nanoparticle", seed=seed, parameters=parameters)
+def particle(seed: int = 0, **parameters: object) -> StructureRecipe:
+    return StructureRecipe(generator="nanoparticle", seed=seed, parameters=parameters)
 
 
 def test_the_papers_particle_has_its_counts_and_size() -> None:
@@ -79,10 +79,10 @@ def test_shrink_factor_0_is_the_convex_hull_and_1_follows_a_dent() -> None:
 
 def test_wrong_parameters_are_named() -> None:
     with pytest.raises(InputError, match="did you mean 'nanoparticle'"):
-        make_structure(StructureCard(generator="nanopartcle"))
+        make_structure(StructureRecipe(generator="nanopartcle"))
     with pytest.raises(InputError, match=r"'n_atom'.*did you mean 'n_atoms'"):
         make_structure(particle(n_atom=20))
     with pytest.raises(InputError, match="unknown element 'Xy'"):
         make_structure(particle(n_atoms=20, core="Xy"))
     with pytest.raises(InputError, match="version 9"):
-        make_structure(StructureCard(generator="nanoparticle", version=9))
+        make_structure(StructureRecipe(generator="nanoparticle", version=9))
