@@ -123,7 +123,7 @@ def smallest_unsigned(values: npt.NDArray[np.generic]) -> np.dtype[np.generic]:
 
 
 def atoms_to_dataset(atoms: Atoms) -> xr.Dataset:
-    """Numbers (atom), positions (atom, xyz) [Å], the cell of periodic structures, and `info` as attributes."""
+    """Numbers (atom), positions (atom, xyz) [Å], the cell where periodic, and `info` as attributes."""
     data = xr.Dataset(
         {
             "numbers": ("atom", atoms.numbers.astype(np.int16)),

