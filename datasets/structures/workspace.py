@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -21,9 +22,9 @@ class Workspace:
     checkpoints: Path | None = None
     progress: bool = False
 
-    def bar(self, total: int, description: str, unit: str = "step") -> tqdm[None]:
+    def bar(self, total: int, description: str, unit: str = "step") -> tqdm[NoReturn]:
         """A progress bar with an estimate; silent unless `progress` and a terminal."""
-        bar: tqdm[None] = tqdm(
+        bar: tqdm[NoReturn] = tqdm(
             total=total,
             desc=description,
             unit=unit,
