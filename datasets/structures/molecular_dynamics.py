@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,14 +43,15 @@ ATOMS_PER_THREAD = 2000
 class Potential:
     """An interatomic potential in LAMMPS' terms (units metal), for the `elements` in the order of its types.
 
-    `pair_coeff` lines may name `{elements}`; a file is named by its path, or as `{potentials}/Si.sw` where it
-    is one of LAMMPS' own.
+    `pair_coeff` lines may name `{elements}`; a file is named by its path, as `{potentials}/Si.sw` where it is
+    one of LAMMPS' own, or as `{table}`: a file of the text in `table`, there while LAMMPS reads it.
     """
 
     elements: tuple[str, ...]
     pair_style: str
     pair_coeff: tuple[str, ...]
     reference: str
+    table: str = ""
 
 
 @dataclass(frozen=True)
@@ -188,11 +190,13 @@ class _Run:
             return []
         end = stage.temperature if stage.temperature_end is None else stage.temperature_end
         heat = f"{stage.temperature} {end} {stage.damping}"
+        # a new random force for every stage and resumption: repeated noise would pull snapshots together
+        noise = (self.seed + 7919 * (self._steps_before(self.stage) + self.done)) % 899_999_999 + 1
         fixes = {
             "nve": ["move all nve"],
             "nvt": [f"move all nvt temp {heat}"],
             "npt": [f"move all npt temp {heat} aniso 0 0 {10 * stage.damping}"],
-            "langevin": ["move all nve", f"heat all langevin {heat} {self.seed} zero yes"],
+            "langevin": ["move all nve", f"heat all langevin {heat} {noise} zero yes"],
         }[stage.ensemble]
         if self.open_axes:
             walls = " ".join(f"{axis}lo EDGE {axis}hi EDGE" for axis in self.open_axes)
@@ -218,7 +222,7 @@ class _Run:
             ]
         )
         kinds = [self.potential.elements.index(symbol) + 1 for symbol in atoms.symbols]
-        positions = atoms.positions
+        positions = atoms.positions.copy()
         for axis in np.flatnonzero(atoms.pbc):
             positions[:, axis] %= high[axis]
         created = engine.create_atoms(len(atoms), list(range(1, len(atoms) + 1)), kinds, positions.ravel())
@@ -239,8 +243,11 @@ class _Run:
             engine.command(f"mass {kind} {atomic_masses[atomic_numbers[symbol]]}")
         engine.command(f"pair_style {potential.pair_style}")
         places = {"elements": " ".join(potential.elements), "potentials": str(potential_folder())}
-        for line in potential.pair_coeff:
-            engine.command(f"pair_coeff {line.format(**places)}")
+        with tempfile.TemporaryDirectory() as folder:
+            table = Path(folder) / "table"
+            table.write_text(potential.table)
+            for line in potential.pair_coeff:
+                engine.command(f"pair_coeff {line.format(**places, table=table)}")
         engine.commands_list(
             [
                 "neighbor 2.0 bin",
