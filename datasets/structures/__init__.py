@@ -22,7 +22,11 @@ from datasets.store import atoms_to_dataset, dataset_to_atoms
 from datasets.structures.shipping import shipped
 from datasets.structures.workspace import Workspace
 
-GENERATORS = ("nanoparticle",)
+GENERATORS = (
+    "from_file",
+    "metallic_glass",
+    "nanoparticle",
+)
 
 
 def make_structure(
