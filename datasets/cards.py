@@ -22,10 +22,13 @@ class Card(BaseModel):
 C = TypeVar("C", bound=Card)
 
 
-def parse_card(model: type[C], content: Mapping[str, Any], *, where: str) -> C:
-    """`content` as a `model`; raises `InputError` naming `where`, the key and what was expected."""
+def parse_card(model: type[C], content: Mapping[str, Any], *, where: str, folder: Path | None = None) -> C:
+    """`content` as a `model`; raises `InputError` naming `where`, the key and what was expected.
+
+    Files that the card names are looked for in `folder`, without it in the working directory.
+    """
     try:
-        return model.model_validate(content)
+        return model.model_validate(content, context={"folder": folder})
     except ValidationError as error:
         # a misspelt key shows up as one unknown and one missing: the unknown one says more
         first = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")[0]
@@ -42,7 +45,7 @@ def load_card(model: type[C], path: Path) -> C:
         raise InputError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: a card is a YAML mapping of keys to values")
-    return parse_card(model, content, where=str(path))
+    return parse_card(model, content, where=str(path), folder=path.parent)
 
 
 def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from datasets.cards import Card, load_card, parse_card
 from datasets.errors import InputError, unknown_name
@@ -27,9 +27,26 @@ class StructureRecipe(Card):
     seed: int = 0
     parameters: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("parameters")
+    @classmethod
+    def _files_by_content(cls, parameters: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if info.data.get("generator") != "from_file":
+            return parameters
+        from datasets.structures.from_file import with_content
+
+        return with_content(parameters, (info.context or {}).get("folder"))
+
+    def content(self) -> dict[str, Any]:
+        """What decides the structure: a file counts by its SHA-256, wherever it lies."""
+        content = self.model_dump()
+        if self.generator == "from_file":
+            for name in ("path", "types_path"):
+                content["parameters"].pop(name, None)
+        return content
+
     def key(self) -> str:
         """Content key of the structure."""
-        return content_key(self.model_dump())
+        return content_key(self.content())
 
 
 class Expected(Card):
@@ -148,7 +165,7 @@ class DatasetCard(Card):
         errors = self.imperfections.model_dump(include={"seed", "tilt_rms", "defocus_range"})
         if not (self.imperfections.tilt_rms or self.imperfections.defocus_range):
             errors = {}
-        return content_key([self.structure.model_dump(), self.imaging.model_dump(), errors])
+        return content_key([self.structure.content(), self.imaging.model_dump(), errors])
 
     def key(self) -> str:
         """Content key of the store: everything that decides the counts of a dose and replicate."""

@@ -256,10 +256,10 @@ def test_bad_atoms(tmp_path, text, sentence, suffix):
 def test_bad_atom_files(tmp_path, atoms):
     with pytest.raises(InputError, match=r"a\.xyz: there is no such file"):
         read_atoms(tmp_path / "a.xyz")
-    with pytest.raises(InputError, match=r"a structure is kept in a \.extxyz or \.xyz file, not \.(cif|pdb)"):
-        read_atoms(tmp_path / "a.cif")
-    with pytest.raises(InputError, match=r"a structure is kept in a \.extxyz or \.xyz file, not \.(cif|pdb)"):
-        write_atoms(tmp_path / "a.pdb", atoms)
+    with pytest.raises(InputError, match=r"read from a \.extxyz, \.xyz, \.cif or \.mat file, not \.pdb"):
+        read_atoms(tmp_path / "a.pdb")
+    with pytest.raises(InputError, match=r"a structure is kept in a \.extxyz or \.xyz file, not \.cif"):
+        write_atoms(tmp_path / "a.cif", atoms)
     (tmp_path / "a.xyz").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"a\.xyz: cannot be read as atoms"):
         read_atoms(tmp_path / "a.xyz")
