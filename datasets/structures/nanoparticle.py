@@ -19,10 +19,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull, Delaunay
 from scipy.spatial.transform import Rotation
-from scipy.special import sph_harm_y
 
 from datasets.cards import Card
 from datasets.errors import InputError
+from datasets.structures.shapes import SmoothShape
 from datasets.structures.workspace import Workspace
 
 VERSION = 1
@@ -78,24 +78,8 @@ def _cut(parameters: Parameters, rng: np.random.Generator) -> FloatArray:
     cells = np.stack(np.meshgrid(reach, reach, reach, indexing="ij"), axis=-1).reshape(-1, 1, 3)
     points = (cells + _FCC_BASIS).reshape(-1, 3) + rng.uniform(-0.5, 0.5, 3)
     points = points[np.linalg.norm(points, axis=1) < 2.5 * radius + 2]
-    size = np.linalg.norm(points, axis=1) / _relative_radius(points, parameters.roughness, rng)
-    return points[np.argsort(size, kind="stable")[: parameters.n_atoms]] * parameters.lattice_constant
-
-
-def _relative_radius(points: FloatArray, roughness: float, rng: np.random.Generator) -> FloatArray:
-    """1 + a random sum of real spherical harmonics of degree 2 to 4, `roughness` its rms over directions."""
-    polar = np.arccos(np.clip(points[:, 2] / np.linalg.norm(points, axis=1), -1, 1))
-    azimuth = np.arctan2(points[:, 1], points[:, 0])
-    terms, weights = [], []
-    for degree in (2, 3, 4):
-        for order in range(-degree, degree + 1):
-            harmonic = sph_harm_y(degree, abs(order), polar, azimuth)
-            part = harmonic.real if order >= 0 else harmonic.imag
-            terms.append(part * (np.sqrt(2) if order else 1))
-            weights.append(rng.normal() / degree)
-    weight = np.array(weights)
-    weight *= roughness * np.sqrt(4 * np.pi) / np.linalg.norm(weight)
-    return np.clip(1 + np.tensordot(weight, np.array(terms), axes=1), 0.5, 1.6)
+    shape = SmoothShape.draw(parameters.roughness, rng)
+    return points[shape.deepest(points, parameters.n_atoms)] * parameters.lattice_constant
 
 
 def _displacements(n_atoms: int, rms: float, rng: np.random.Generator) -> FloatArray:
