@@ -23,9 +23,13 @@ from datasets.structures.shipping import shipped
 from datasets.structures.workspace import Workspace
 
 GENERATORS = (
+    "fcc_particle",
+    "film",
     "from_file",
     "metallic_glass",
     "nanoparticle",
+    "ordered_alloy",
+    "rock_salt",
 )
 
 
