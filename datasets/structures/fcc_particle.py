@@ -1,9 +1,9 @@
 """A crystalline fcc particle with defects: random shape, size, strain, twin, vacancies and displacements.
 
 Made without dynamics, in milliseconds, and each one different: what neural tomogram augmentation is trained
-and tested on (Lee, Jeong and Yang, Nature Communications 12, 1962, 2021: Pt particles, their atoms displaced at
-random). Lee and Yang (Applied Microscopy 55, 7, 2025) name strain, twin boundaries and point defects among what
-tomography has found in such particles, so these have them too. `info` says what the seed has drawn.
+and tested on (Lee, Jeong and Yang, Nature Communications 12, 1962, 2021: Pt particles, their atoms displaced
+at random). Lee and Yang (Applied Microscopy 55, 7, 2025) name strain, twin boundaries and point defects among
+what tomography has found in such particles, so these have them too. `info` says what the seed has drawn.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A particle of an ordered L1₀ alloy: layers of two metals by turns along the c axis of a tetragonal lattice.
 
 FePt, whose chemical order and disorder atomic electron tomography has mapped atom by atom (Yang et al.,
-Nature 542, 75, 2017). The long-range order parameter is S = r₁ + r₂ − 1, with r₁ and r₂ the fractions of either
-sublattice that hold its own metal (Warren, X-ray Diffraction, 1969, ch. 12). It is set by exchanging as many
-atoms of the two sublattices as it takes, so the composition stays that of the sites.
+Nature 542, 75, 2017). The long-range order parameter is S = r₁ + r₂ − 1, with r₁ and r₂ the fractions of the
+two sublattices that hold their own metal (Warren, X-ray Diffraction, 1969, ch. 12). It is set by exchanging
+as many atoms of the two sublattices as it takes, so the composition stays that of the sites.
 """
 
 from __future__ import annotations
