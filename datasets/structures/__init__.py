@@ -23,6 +23,7 @@ from datasets.structures.shipping import shipped
 from datasets.structures.workspace import Workspace
 
 GENERATORS = (
+    "amorphous_silicon",
     "fcc_particle",
     "film",
     "from_file",

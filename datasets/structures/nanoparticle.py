@@ -57,7 +57,7 @@ def generate(parameters: Parameters, seed: int, work: Workspace) -> Atoms:
     """The particle of `seed`, centred on the mean of its positions [Å]; different seeds, different shapes."""
     shape, displacing, turning = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
     positions = _cut(parameters, shape)
-    positions += _displacements(parameters.n_atoms, parameters.displacement, displacing)
+    positions += displacements(parameters.n_atoms, parameters.displacement, displacing)
     positions -= positions.mean(axis=0)
     n_shell = parameters.n_atoms - round(parameters.core_fraction * parameters.n_atoms)
     shell = peel(positions, n_shell, parameters.shrink_factor)
@@ -82,7 +82,7 @@ def _cut(parameters: Parameters, rng: np.random.Generator) -> FloatArray:
     return points[shape.deepest(points, parameters.n_atoms)] * parameters.lattice_constant
 
 
-def _displacements(n_atoms: int, rms: float, rng: np.random.Generator) -> FloatArray:
+def displacements(n_atoms: int, rms: float, rng: np.random.Generator) -> FloatArray:
     """Normal displacement vectors (n_atoms, 3) [Å] of zero mean whose root mean square length is exactly
     `rms`.
     """
