@@ -61,3 +61,14 @@ As published it has its minimum of energy at a bond of 1.4389 Å (as measured), 
 All its lengths are therefore scaled by one factor: this leaves every energy, also the bending rigidity, as it
 was, and makes the sheet 2.5 % stiffer in its plane.
 """
+
+SILICA_VASHISHTA = Potential(
+    elements=("Si", "O"),
+    pair_style="vashishta",
+    pair_coeff=("* * {potentials}/SiO.1994.vashishta {elements}",),
+    reference=(
+        "Vashishta, Kalia, Rino and Ebbsjö, Phys. Rev. B 41, 12197 (1990), with the screened charges of Nakano, "
+        "Kalia and Vashishta, J. Non-Cryst. Solids 171, 157 (1994)"
+    ),
+)
+"""Two-body forces of screened ions and three-body forces that hold O–Si–O and Si–O–Si angles, cut at 5.5 Å."""
