@@ -67,8 +67,8 @@ SILICA_VASHISHTA = Potential(
     pair_style="vashishta",
     pair_coeff=("* * {potentials}/SiO.1994.vashishta {elements}",),
     reference=(
-        "Vashishta, Kalia, Rino and Ebbsjö, Phys. Rev. B 41, 12197 (1990), with the screened charges of Nakano, "
-        "Kalia and Vashishta, J. Non-Cryst. Solids 171, 157 (1994)"
+        "Vashishta, Kalia, Rino and Ebbsjö, Phys. Rev. B 41, 12197 (1990), with the screened charges of "
+        "Nakano, Kalia and Vashishta, J. Non-Cryst. Solids 171, 157 (1994)"
     ),
 )
-"""Two-body forces of screened ions and three-body forces that hold O–Si–O and Si–O–Si angles, cut at 5.5 Å."""
+"""Screened ions, and three-body forces that hold the O–Si–O and Si–O–Si angles; cut at 5.5 Å."""
