@@ -27,6 +27,7 @@ GENERATORS = (
     "fcc_particle",
     "film",
     "from_file",
+    "graphene",
     "metallic_glass",
     "nanoparticle",
     "ordered_alloy",
