@@ -230,12 +230,36 @@ def run(
 
 
 @main.command()
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("names", nargs=-1, metavar="RESULTS | --structures [NAME]...")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Where the report goes. [default: RESULTS/report]"
+    "--structures", is_flag=True, help="Draw structures instead: those named, or all of the catalog."
 )
-def report(results: Path, out: Path | None) -> None:
-    """Write the report of RESULTS: a self-contained page and its figures."""
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where the report goes. [default: RESULTS/report; results/structures]",
+)
+@click.option("--data", "root", help="Where structures are stored. [default: $DOSEBENCH_DATA or ./data]")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def report(names: tuple[str, ...], structures: bool, out: Path | None, root: str | None, quiet: bool) -> None:
+    """Write the report of RESULTS: a self-contained page and its figures.
+
+    With --structures, a gallery: each structure drawn, with what shows its order and whether it is as
+    published.
+    """
+    if structures:
+        from reports.gallery import write_gallery
+
+        gallery = write_gallery(names, out, root=root, progress=not quiet)
+        click.echo(f"report: {gallery.page}")
+        for sentence in gallery.failures:
+            click.echo(f"  {sentence}", err=True)
+        return
+    if len(names) != 1:
+        raise InputError(
+            "report takes one folder of results, or --structures and the names of structures (all without); "
+            f"{f'{len(names)} were' if names else 'nothing was'} given"
+        )
     from reports.report import write_report
 
-    click.echo(f"report: {write_report(results, out)}")
+    click.echo(f"report: {write_report(Path(names[0]), out)}")

@@ -1,0 +1,173 @@
+"""What shows order and disorder: distances, bond angles, rings, and the height spectrum of a sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from reports.figures import style
+from reports.figures.structures import TYPE, large_type
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FloatArray = npt.NDArray[np.float64]
+Range = tuple[float, float]
+
+CURVE = style.OKABE_ITO[0][0]
+BAND = "#F5D98A"
+"""The published range of a quantity."""
+REFERENCE_ANGLES = {60.0: "60°", 109.47: "109.5°", 120.0: "120°"}
+"""Angles [deg] of close packing, of the tetrahedron and of the hexagon."""
+SIZE = (style.COLUMN, 2.6)
+"""Width and height of a figure [inch]."""
+
+
+def radial_distribution(
+    distance: FloatArray, curves: Mapping[str, FloatArray], bands: Mapping[str, Sequence[Range]]
+) -> Figure:
+    """g(r) of all pairs and below it of each pair of elements, with the published ranges of its peaks.
+
+    `distance` (n,) [Å]; `curves` and `bands` [Å] by what they are of: `all`, `Si–O`.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    heights = [1.0 if len(curves) == 1 else 1.6, *[1.0] * (len(curves) - 1)]
+    inches = max(SIZE[1], 0.75 + 0.42 * sum(heights)) if len(curves) > 1 else SIZE[1]
+    with style.paper(), large_type():
+        figure, grid = plt.subplots(
+            len(curves),
+            1,
+            figsize=(style.COLUMN, inches),
+            sharex=True,
+            squeeze=False,
+            layout=ConstrainedLayoutEngine(h_pad=0.02, hspace=0.0),
+            gridspec_kw={"height_ratios": heights},
+        )
+        for ax, (name, curve) in zip(grid[:, 0], curves.items(), strict=True):
+            for low, high in bands.get(name, ()):
+                ax.axvspan(low, high, color=BAND, linewidth=0.6, zorder=0)
+            ax.axhline(1, color="#C9CED6", linewidth=0.6, zorder=1)
+            ax.plot(distance, curve, color=CURVE, linewidth=1.1)
+            top = float(np.nanmax(curve)) * 1.08 or 1.0
+            ax.set(xlim=(0, distance[-1]), ylim=(0, top))
+            ax.yaxis.set_major_locator(_few_ticks(len(curves)))
+            if len(curves) > 1:
+                ax.text(0.985, 0.93, name, transform=ax.transAxes, ha="right", va="top", fontweight="bold")
+        grid[-1, 0].set_xlabel("Distance r (Å)")
+        figure.supylabel("Radial distribution g(r)", fontsize=TYPE)
+    return figure
+
+
+def bond_angles(angle: FloatArray, curves: Mapping[str, FloatArray], bands: Sequence[Range] = ()) -> Figure:
+    """The distribution of angles between bonds [1/deg], one curve per kind of atom in the corner.
+
+    `angle` (n,) [deg]; `bands` [deg] are the published ranges of the mean angle.
+    """
+    import matplotlib.pyplot as plt
+
+    with style.paper(), large_type():
+        figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
+        for low, high in bands:
+            ax.axvspan(low, high, color=BAND, linewidth=0.6, zorder=0)
+        top = 1.12 * max(float(np.nanmax(curve)) for curve in curves.values())
+        _reference_angles(ax)
+        for nth, (name, curve) in enumerate(curves.items()):
+            look = style.method(name, nth)
+            ax.plot(
+                angle,
+                curve,
+                color=look.colour,
+                linestyle=style.DASHES["solid" if not nth else "dash"],
+                label=name,
+            )
+            if len(curves) == 1:
+                ax.fill_between(angle, curve, color=look.colour, alpha=0.15, linewidth=0)
+        if len(curves) > 1:
+            ax.legend(loc="upper left", title="Atom in the corner", alignment="left")
+        ax.set(xlim=(0, 180), ylim=(0, top), xlabel="Bond angle (°)", ylabel="Probability density (1/°)")
+        ax.set_xticks(range(0, 181, 30))
+    return figure
+
+
+def _reference_angles(ax: Axes) -> None:
+    for at, text in REFERENCE_ANGLES.items():
+        ax.axvline(at, color=style.QUIET, linewidth=0.6, linestyle=style.DASHES["dot"], zorder=1)
+        side = "left" if at == 120.0 else "right"
+        ax.annotate(
+            text,
+            (at, 1),
+            (2 if side == "left" else -2, 1),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha=side,
+            va="bottom",
+            fontsize=8,
+            color=style.QUIET,
+        )
+
+
+def rings(
+    sizes: Sequence[int], per_atom: Sequence[float], bands: Mapping[int, Range] | None = None
+) -> Figure:
+    """Rings of each size per network-forming atom, as bars; `bands` are published ranges by size."""
+    import matplotlib.pyplot as plt
+
+    with style.paper(), large_type():
+        figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
+        ax.bar(sizes, per_atom, width=0.72, color=CURVE)
+        for size, (low, high) in (bands or {}).items():
+            ax.fill_between([size - 0.42, size + 0.42], low, high, color=BAND, alpha=0.75, zorder=3)
+        for size, value in zip(sizes, per_atom, strict=True):
+            ax.annotate(
+                f"{value:.2f}" if value else "0",
+                (size, max(value, (bands or {}).get(size, (0, 0))[1])),
+                (0, 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color=style.QUIET,
+            )
+        ax.set(xlabel="Atoms in the ring", ylabel="Rings per network-forming atom")
+        ax.set_xticks(list(sizes))
+        ax.margins(y=0.12)
+    return figure
+
+
+def height_spectrum(
+    wave_number: FloatArray, power: FloatArray, slope: float, fitted: Range, band: Range | None = None
+) -> Figure:
+    """The height spectrum on logarithmic axes with its fitted power law.
+
+    `wave_number` (n,) [1/Å], `power` (n,) [Å⁴], `fitted` the range of the fit [1/Å], `band` the published
+    range of the slope, drawn as a wedge through the fit's middle.
+    """
+    import matplotlib.pyplot as plt
+
+    inside = (wave_number >= fitted[0]) & (wave_number <= fitted[1]) & (power > 0)
+    x, y = np.log10(wave_number[inside]), np.log10(power[inside])
+    middle_x, middle_y = float(x.mean()), float(y.mean())
+    line = np.log10(np.array(fitted))
+    with style.paper(), large_type():
+        figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
+        if band is not None:
+            low, high = (10 ** (middle_y + s * (line - middle_x)) for s in band)
+            ax.fill_between(10**line, low, high, color=BAND, linewidth=0, alpha=0.8, zorder=0)
+        ax.loglog(wave_number, power, ".", color=CURVE, markersize=4)
+        ax.loglog(10**line, 10 ** (middle_y + slope * (line - middle_x)), color=style.INK, linewidth=1)
+        ax.text(
+            0.97, 0.94, f"slope {slope:.1f}".replace("-", "−"), transform=ax.transAxes, ha="right", va="top"
+        )
+        ax.set(xlabel="Wave number q (1/Å)", ylabel="Height spectrum ⟨|h(q)|²⟩ (Å⁴)")
+    return figure
+
+
+def _few_ticks(n_panels: int) -> object:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=5 if n_panels == 1 else 2, min_n_ticks=2)
