@@ -32,6 +32,8 @@ GENERATORS = (
     "nanoparticle",
     "ordered_alloy",
     "rock_salt",
+    "silica",
+    "tetrahedral_alloy",
 )
 
 
