@@ -20,6 +20,7 @@ BUILT_IN = {
     "fbp": "recon.tomography.fbp:FBP",
     "sirt": "recon.tomography.sirt:SIRT",
     "resire": "recon.tomography.resire:RESIRE",
+    "fista": "recon.tomography.fista:FISTA",
 }
 
 

@@ -44,6 +44,10 @@ class GeneralProjector:
         self._repeats = len(offsets)
         self._image_shape = len(geometry.x), len(geometry.y)
 
+    def zeros(self) -> torch.Tensor:
+        """A volume of zeros (n_z, n_y, n_x)."""
+        return torch.zeros(self.geometry.volume_shape, dtype=self.dtype, device=self.device)
+
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """A·volume: (n_z, n_y, n_x) to (n_tilt, n_y, n_x)."""
         projections = torch.zeros(self.geometry.projection_shape, dtype=self.dtype, device=self.device)
@@ -61,7 +65,7 @@ class GeneralProjector:
 
     def adjoint(self, projections: torch.Tensor) -> torch.Tensor:
         """Aᵀ·projections: (n_tilt, n_y, n_x) to (n_z, n_y, n_x)."""
-        volume = torch.zeros(self.geometry.volume_shape, dtype=self.dtype, device=self.device)
+        volume = self.zeros()
         for z in self._slabs():
             for term in range(len(self._terms)):
                 image = projections[term // self._repeats][None, None]

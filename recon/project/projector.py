@@ -21,6 +21,10 @@ class Projector(Protocol):
     dtype: torch.dtype
     device: torch.device
 
+    def zeros(self) -> torch.Tensor:
+        """A volume of zeros (n_z, n_y, n_x), laid out in memory as the projector reads it best."""
+        ...
+
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """A·volume: (n_z, n_y, n_x) to (n_tilt, n_y, n_x)."""
         ...

@@ -11,6 +11,11 @@ import torch
 from datasets.errors import InputError
 from recon.project.geometry import Geometry, is_single_axis, sub_voxel_offsets
 
+COLUMNS = 64
+"""Rows of the image that go through the matrix together, 256 bytes in float32: the part of the volume that
+neighbouring rays share then stays in the second cache. 290³ voxels and 60 tilts on one core: a projection
+takes 1.2 s with all 290 at once, 0.5 s with 64, 0.8 s with 16."""
+
 
 class SingleAxisProjector:
     """Linear splat of voxels for rotations about y, as one sparse matrix and its transpose.
@@ -35,17 +40,33 @@ class SingleAxisProjector:
         self._forward = _torch_csr(matrix, dtype, device)
         self._adjoint = _torch_csr(matrix.T.tocsr(), dtype, device)
 
+    def zeros(self) -> torch.Tensor:
+        """A volume of zeros (n_z, n_y, n_x), y innermost in memory: the order of the matrix' columns."""
+        n_z, n_y, n_x = self.geometry.volume_shape
+        return torch.zeros((n_z, n_x, n_y), dtype=self.dtype, device=self.device).permute(0, 2, 1)
+
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """A·volume: (n_z, n_y, n_x) to (n_tilt, n_y, n_x)."""
         n_tilt, n_y, n_x = self.geometry.projection_shape
         columns = volume.permute(0, 2, 1).reshape(-1, n_y)
-        return (self._forward @ columns).reshape(n_tilt, n_x, n_y).permute(0, 2, 1)
+        return _product(self._forward, columns).reshape(n_tilt, n_x, n_y).permute(0, 2, 1)
 
     def adjoint(self, projections: torch.Tensor) -> torch.Tensor:
         """Aᵀ·projections: (n_tilt, n_y, n_x) to (n_z, n_y, n_x)."""
         n_z, n_y, n_x = self.geometry.volume_shape
         columns = projections.permute(0, 2, 1).reshape(-1, n_y)
-        return (self._adjoint @ columns).reshape(n_z, n_x, n_y).permute(0, 2, 1)
+        return _product(self._adjoint, columns).reshape(n_z, n_x, n_y).permute(0, 2, 1)
+
+
+def _product(matrix: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """matrix·columns, `COLUMNS` at a time on a CPU."""
+    n = columns.shape[1]
+    if n <= COLUMNS or columns.device.type != "cpu":
+        return matrix @ columns
+    answer = torch.empty((matrix.shape[0], n), dtype=columns.dtype)
+    for start in range(0, n, COLUMNS):
+        answer[:, start : start + COLUMNS] = matrix @ columns[:, start : start + COLUMNS].contiguous()
+    return answer
 
 
 def _matrix(geometry: Geometry, oversample: int) -> scipy.sparse.csr_array:

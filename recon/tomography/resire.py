@@ -40,7 +40,7 @@ def resire(
     (2023), its Radon version.
     """
     n_tilt, n_z = len(projections), projector.geometry.volume_shape[0]
-    volume = torch.zeros(projector.geometry.volume_shape, dtype=projector.dtype, device=projector.device)
+    volume = projector.zeros()
     if initial is not None:
         volume = volume + initial
     if volume_mask is not None:
@@ -50,13 +50,13 @@ def resire(
         measured = torch.where(projection_mask > 0, projections, 0.0)
     sums = absolute_sums(measured)
     for iteration in range(1, n_iter + 1):
-        residual = projector.forward(volume) - measured
+        residual = projector.forward(volume).sub_(measured)
         if projection_mask is not None:
             residual = residual * projection_mask.to(residual)
         gradient = projector.adjoint(residual)
         if volume_mask is not None:
             gradient = gradient * volume_mask.to(gradient)
-        volume = volume.sub(gradient, alpha=step / (n_tilt * n_z))
+        volume.sub_(gradient, alpha=step / (n_tilt * n_z))
         if positivity:
             volume.clamp_(min=0)
         if callback is not None:

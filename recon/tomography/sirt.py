@@ -38,7 +38,7 @@ def sirt(
     Med. Imaging 27, 918 (2008), Eq. 3; with positivity it is the "updated SIRT" of paper 003.
     """
     seen = torch.ones_like(projections) if projection_mask is None else projection_mask.to(projections)
-    support = torch.ones(projector.geometry.volume_shape, dtype=projector.dtype, device=projector.device)
+    support = projector.zeros() + 1
     if volume_mask is not None:
         support = volume_mask.to(support)
     row_weights = seen * _inverse(projector.forward(support))

@@ -16,7 +16,12 @@ from recon.base import Callback, Status
 from recon.pipeline import TomographicReconstructor
 from recon.project.projector import Projector
 
-RECONSTRUCTORS = ["fbp", "sirt[n_iter=60,oversample=1]", "resire[n_iter=80,oversample=1]"]
+RECONSTRUCTORS = [
+    "fbp",
+    "sirt[n_iter=60,oversample=1]",
+    "resire[n_iter=80,oversample=1]",
+    "fista[n_iter=30,oversample=1]",
+]
 
 
 @dataclass(frozen=True)
