@@ -40,8 +40,8 @@ class Parameters(Card):
     strain: Range = (0.0, 0.01)
     """Root mean square of the six components of a homogeneous strain."""
     strain_variation: Range = (0.0, 0.01)
-    """Root mean square strain component of a smooth displacement field, no wave of which is shorter than the
-    particle's diameter."""
+    """Root mean square derivative of a smooth displacement field without mean strain, no wave of which is
+    shorter than the particle's diameter."""
     twin_probability: float = Field(default=0.3, ge=0, le=1)
     """Probability of one twin boundary, a {111} plane through the inner 60 % of the particle."""
     vacancies: Range = (0.0, 0.02)
@@ -144,7 +144,7 @@ def _symmetric(rms: float, rng: np.random.Generator) -> FloatArray:
 def smooth_field(positions: FloatArray, strain: float, rng: np.random.Generator) -> FloatArray:
     """Displacements (n, 3) [Å] at `positions` by six random waves, one to three diameters long.
 
-    The nine derivatives of the field have the root mean square `strain` over the particle.
+    The nine derivatives of the field have the root mean square `strain` over the particle, and no mean.
     """
     diameter = 2 * np.sqrt(5 / 3 * np.mean(np.sum(positions**2, axis=1)))
     directions = rng.normal(size=(_N_WAVES, 3))
@@ -153,5 +153,6 @@ def smooth_field(positions: FloatArray, strain: float, rng: np.random.Generator)
     amplitudes = rng.normal(size=(_N_WAVES, 3)) * lengths[:, None]
     phases = positions @ vectors.T + rng.uniform(0, 2 * np.pi, _N_WAVES)
     gradient = np.einsum("nw,wi,wj->nij", np.cos(phases), amplitudes, vectors)
-    field: FloatArray = np.sin(phases) @ amplitudes * (strain / np.sqrt(np.mean(gradient**2)))
-    return field
+    mean = gradient.mean(axis=0)
+    field: FloatArray = np.sin(phases) @ amplitudes - positions @ mean.T
+    return field * (strain / np.sqrt(np.mean((gradient - mean) ** 2)))

@@ -42,7 +42,7 @@ class Parameters(Card):
     counts: dict[str, Count | tuple[Count, Count]] = Field(
         default={"Co": 8322, "Pd": 6896, "Pt": 3138}, min_length=1
     )
-    """Atoms of each element, or the least and the most, between which the seed draws evenly."""
+    """Atoms of each element, or the least and the most: the seed draws evenly in the logarithm."""
     melt_temperature: float = Field(default=2500.0, gt=0)
     """Temperature of the melt [K]; well above melting, below where atoms leave the droplet."""
     melt_time: float = Field(default=10.0, ge=0)
@@ -94,7 +94,7 @@ def generate(parameters: Parameters, seed: int, work: Workspace) -> Atoms:
 def _droplet(parameters: Parameters, rng: np.random.Generator) -> Atoms:
     """A ball of a random alloy on an fcc lattice of about the right density."""
     numbers = {
-        symbol: int(rng.integers(count[0], count[1] + 1)) if isinstance(count, tuple) else count
+        symbol: round(float(np.exp(rng.uniform(*np.log(count))))) if isinstance(count, tuple) else count
         for symbol, count in parameters.counts.items()
     }
     symbols = np.repeat(list(numbers), list(numbers.values()))
