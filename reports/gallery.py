@@ -5,20 +5,20 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.catalog import StructureCard, load_structure, structure_names
 from datasets.errors import InputError
-from reports.figures import structures, style
+from reports import quantities
+from reports.figures import style
 from reports.figures.structures import Drawing
-from reports.page.gallery import Check, Exhibit, Panel, render
+from reports.page.gallery import Exhibit, Panel, render
 from reports.report import PAGE, file_name
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from matplotlib.figure import Figure
 
 OUT = Path("results", "structures")
@@ -37,7 +37,7 @@ class Gallery:
 
     @property
     def failures(self) -> list[str]:
-        """What could not be made or checked, a sentence each."""
+        """What could not be made, a sentence each."""
         return [f"{shown.name}: {shown.failure}" for shown in self.exhibits if shown.failure]
 
 
@@ -86,6 +86,7 @@ def exhibit(card: StructureCard, figures: Path, root: str, progress: bool = Fals
     import matplotlib.pyplot as plt
 
     from datasets.structures import make_structure
+    from datasets.structures.analysis.analysis import Analysis
 
     about = Exhibit(
         name=card.name,
@@ -100,12 +101,20 @@ def exhibit(card: StructureCard, figures: Path, root: str, progress: bool = Fals
         atoms = make_structure(card.recipe, root=root, progress=progress)
     except Exception as error:  # whatever stops one structure, the others are drawn
         return replace(about, failure=_sentence(error))
+    analysis = Analysis(atoms)
     about = replace(about, formula=atoms.get_chemical_formula(), n_atoms=len(atoms))
-    panels = []
-    for drawing in drawings(card, atoms):
-        panels.append(panel(drawing, figures / f"{file_name(card.name)}-{drawing.key}", card.name))
-        plt.close(drawing.figure)
-    return replace(about, panels=tuple(panels), checks=checks(card, atoms))
+    panels, notes = [], []
+    for draw in quantities.figures(card, analysis):
+        try:
+            drawings = list(draw())
+        except InputError as error:  # such as a particle that is too small to have a core
+            notes.append(_sentence(error))
+            continue
+        for drawing in drawings:
+            panels.append(panel(drawing, figures / f"{file_name(card.name)}-{drawing.key}", card.name))
+            plt.close(drawing.figure)
+    checks = quantities.checks(card, analysis)
+    return replace(about, panels=tuple(panels), checks=checks, notes=tuple(dict.fromkeys(notes)))
 
 
 def _sentence(error: Exception) -> str:
@@ -113,19 +122,6 @@ def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split()) or "no reason given"
     text = text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def drawings(card: StructureCard, atoms: Atoms) -> Iterator[Drawing]:
-    """The figures of a structure, one at a time."""
-    if "ripple_rms" in card.expected:
-        yield structures.sheet(atoms)
-    else:
-        yield from structures.views(atoms)
-
-
-def checks(card: StructureCard, atoms: Atoms) -> tuple[Check, ...]:
-    """The quantities of the card beside their ranges."""
-    return ()
 
 
 def panel(drawing: Drawing, path: Path, name: str) -> Panel:

@@ -20,9 +20,11 @@ Range = tuple[float, float]
 
 CURVE = style.OKABE_ITO[0][0]
 BAND = "#F5D98A"
-"""The published range of a quantity."""
+"""The expected range of a quantity."""
 REFERENCE_ANGLES = {60.0: "60°", 109.47: "109.5°", 120.0: "120°"}
 """Angles [deg] of close packing, of the tetrahedron and of the hexagon."""
+BIN = 2.5
+"""Width of a bin of bond angles [deg]."""
 SIZE = (style.COLUMN, 2.6)
 """Width and height of a figure [inch]."""
 
@@ -30,7 +32,7 @@ SIZE = (style.COLUMN, 2.6)
 def radial_distribution(
     distance: FloatArray, curves: Mapping[str, FloatArray], bands: Mapping[str, Sequence[Range]]
 ) -> Figure:
-    """g(r) of all pairs and below it of each pair of elements, with the published ranges of its peaks.
+    """g(r) of all pairs and below it of each pair of elements, with the expected ranges of its peaks.
 
     `distance` (n,) [Å]; `curves` and `bands` [Å] by what they are of: `all`, `Si–O`.
     """
@@ -64,33 +66,33 @@ def radial_distribution(
     return figure
 
 
-def bond_angles(angle: FloatArray, curves: Mapping[str, FloatArray], bands: Sequence[Range] = ()) -> Figure:
-    """The distribution of angles between bonds [1/deg], one curve per kind of atom in the corner.
+def bond_angles(angles: Mapping[str, FloatArray], bands: Sequence[Range] = ()) -> Figure:
+    """Histograms of the angles between bonds [1/deg], one per kind of angle.
 
-    `angle` (n,) [deg]; `bands` [deg] are the published ranges of the mean angle.
+    `angles` [deg] by what they are at: `Si`, `O–Si–O`; `bands` [deg] are the expected ranges of the mean.
     """
     import matplotlib.pyplot as plt
 
+    edges = np.arange(0, 180 + BIN, BIN)
     with style.paper(), large_type():
         figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
         for low, high in bands:
             ax.axvspan(low, high, color=BAND, linewidth=0.6, zorder=0)
-        top = 1.12 * max(float(np.nanmax(curve)) for curve in curves.values())
         _reference_angles(ax)
-        for nth, (name, curve) in enumerate(curves.items()):
-            look = style.method(name, nth)
-            ax.plot(
-                angle,
-                curve,
-                color=look.colour,
-                linestyle=style.DASHES["solid" if not nth else "dash"],
-                label=name,
+        top = 0.0
+        for nth, (name, values) in enumerate(angles.items()):
+            density = np.histogram(values, edges, density=True)[0]
+            top = max(top, float(density.max()))
+            colour, dash = style.OKABE_ITO[nth][0], list(style.DASHES.values())[nth % len(style.DASHES)]
+            if len(angles) == 1:
+                ax.stairs(density, edges, fill=True, color=colour, alpha=0.18)
+            ax.stairs(density, edges, color=colour, linestyle=dash, linewidth=1.2, label=name)
+        if len(angles) > 1:
+            ax.legend(
+                loc="upper center", ncols=len(angles), handlelength=1.4, columnspacing=1.2, borderaxespad=0.1
             )
-            if len(curves) == 1:
-                ax.fill_between(angle, curve, color=look.colour, alpha=0.15, linewidth=0)
-        if len(curves) > 1:
-            ax.legend(loc="upper left", title="Atom in the corner", alignment="left")
-        ax.set(xlim=(0, 180), ylim=(0, top), xlabel="Bond angle (°)", ylabel="Probability density (1/°)")
+        room = 1.1 if len(angles) == 1 else 1.25
+        ax.set(xlim=(0, 180), ylim=(0, room * top), xlabel="Bond angle (°)", ylabel="Density (1/°)")
         ax.set_xticks(range(0, 181, 30))
     return figure
 
@@ -115,7 +117,7 @@ def _reference_angles(ax: Axes) -> None:
 def rings(
     sizes: Sequence[int], per_atom: Sequence[float], bands: Mapping[int, Range] | None = None
 ) -> Figure:
-    """Rings of each size per network-forming atom, as bars; `bands` are published ranges by size."""
+    """Rings of each size per network-forming atom, as bars; `bands` are expected ranges by size."""
     import matplotlib.pyplot as plt
 
     with style.paper(), large_type():
@@ -144,7 +146,7 @@ def height_spectrum(
 ) -> Figure:
     """The height spectrum on logarithmic axes with its fitted power law.
 
-    `wave_number` (n,) [1/Å], `power` (n,) [Å⁴], `fitted` the range of the fit [1/Å], `band` the published
+    `wave_number` (n,) [1/Å], `power` (n,) [Å⁴], `fitted` the range of the fit [1/Å], `band` the expected
     range of the slope, drawn as a wedge through the fit's middle.
     """
     import matplotlib.pyplot as plt

@@ -27,7 +27,7 @@ PIXELS = 720
 """Pixels across a drawing of atoms."""
 SLAB = 4.0
 """Thickness of the central slice [Å]."""
-SLAB_FADE = 0.4
+SLAB_FADE = 0.25
 """How far the colour of the lowest atom of a slice has gone towards white."""
 MANY = 500
 """Structures of more atoms than this get a central slice: their inside cannot be seen."""
@@ -44,8 +44,15 @@ def large_type() -> AbstractContextManager[None]:
     """Type of 9 points: on the page a figure is as wide as a telephone, and its type that of a caption."""
     import matplotlib
 
-    sizes = ("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
-    return matplotlib.rc_context(dict.fromkeys(sizes, TYPE))
+    return matplotlib.rc_context(
+        {
+            "font.size": TYPE,
+            "axes.labelsize": TYPE,
+            "xtick.labelsize": TYPE,
+            "ytick.labelsize": TYPE,
+            "legend.fontsize": TYPE,
+        }
+    )
 
 
 @dataclass(frozen=True)

@@ -36,19 +36,27 @@ class Panel:
 
 @dataclass(frozen=True)
 class Check:
-    """A quantity beside its range, as text; `ok` says whether it lies inside."""
+    """A quantity over `n` atoms, bonds or angles beside its range, as text; `ok`: it lies inside."""
 
     label: str
-    unit: str
     value: str
+    n: str
     range: str
     source: str
     ok: bool
 
+    @property
+    def verdict(self) -> str:
+        """`ok`, `OUT` of range, or `missing` where there is no value."""
+        return "ok" if self.ok else "OUT" if self.n else "missing"
+
 
 @dataclass(frozen=True)
 class Exhibit:
-    """All that the page says of one structure; `failure` is the sentence in place of what is missing."""
+    """All that the page says of one structure.
+
+    `failure` is the sentence in its place when it could not be made, `notes` say which figures are missing.
+    """
 
     name: str
     title: str
@@ -61,6 +69,7 @@ class Exhibit:
     n_atoms: int = 0
     panels: tuple[Panel, ...] = ()
     checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()
     failure: str = ""
 
     @property
@@ -110,8 +119,9 @@ def headline(exhibits: Sequence[Exhibit]) -> str:
 def findings(exhibits: Sequence[Exhibit]) -> list[str]:
     """What is out of its range, and what could not be made: one sentence each."""
     sentences = [
-        f"{exhibit.name}: {check.label} is {check.value}{f' {check.unit}' if check.unit else ''}, outside "
-        f"{check.range}."
+        f"{exhibit.name}: {check.label} is {check.value}, outside {check.range}."
+        if check.n
+        else f"{exhibit.name}: {check.label} could not be measured."
         for exhibit in exhibits
         for check in exhibit.checks
         if not check.ok
