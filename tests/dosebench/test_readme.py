@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from click.testing import CliRunner
 
 import dosebench
+from datasets.catalog import load_dataset
+from datasets.formats import write_atoms
 from datasets.store import DatasetStore
 from dosebench.cli import main
 
@@ -45,6 +48,19 @@ def test_the_example_data_imports(folder: Path, tiny_store: DatasetStore) -> Non
     result = CliRunner().invoke(main, ["import", "series.npz", "--out", "m.zarr"])
     assert result.exit_code == 0, result.output
     assert (folder / "m.zarr").is_dir()
+
+
+def test_the_example_structure_is_simulated(folder: Path) -> None:
+    example = next(block for block in blocks("yaml") if "from_file" in block)
+    assert len(example.strip().splitlines()) <= 10
+    (folder / "mine.yaml").write_text(example, encoding="utf-8")
+    particle = bulk("Pt", cubic=True).repeat(2)
+    write_atoms("mine.xyz", particle)
+    result = CliRunner().invoke(main, ["simulate", "mine.yaml[engine=linear]", "--dose", "1e4"])
+    assert result.exit_code == 0, result.output
+    store = DatasetStore(load_dataset("mine.yaml[engine=linear]"))
+    assert store.measurement(1e4, 0)["counts"].shape == (20, 72, 72)
+    assert store.truth().get_chemical_formula() == "Pt32"
 
 
 @pytest.mark.parametrize("line", [line for line in blocks("sh")[1].splitlines() if line])
