@@ -30,9 +30,9 @@ def alloy() -> Atoms:
 
 
 def fcc_fraction(atoms: Atoms, reach: float) -> float:
-    """Of the atoms with twelve neighbours, how many see them as in fcc: six straight lines, twelve right angles.
+    """Of the atoms with twelve neighbours, how many see them as in fcc: straight lines and right angles.
 
-    (An icosahedron has the lines, but no right angle.)
+    (An icosahedron has the six lines, but none of the twelve right angles.)
     """
     tree, found = cKDTree(atoms.positions), []
     for i, near in enumerate(tree.query_ball_point(atoms.positions, reach)):
