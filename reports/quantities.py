@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 ALL = "all pairs"
+NETWORK = frozenset(("C", "Si", "Ge", "Sn", "O"))
+"""Structures of these elements alone are networks of bonds, which have rings."""
 UNITS = {"deg": "°"}
 """How a unit is written, where not as it is called."""
 RARE = 0.05
@@ -40,6 +42,7 @@ def figures(card: StructureCard, analysis: Analysis) -> list[Callable[[], Iterab
         lambda: [structures.sheet(atoms)] if sheet else structures.views(atoms),
         lambda: [radial_distribution(card, analysis)],
         lambda: [bond_angles(card, analysis)],
+        lambda: [rings(card, analysis)] if set(analysis.elements) <= NETWORK else [],
     ]
 
 
@@ -141,6 +144,37 @@ def bond_angles(card: StructureCard, analysis: Analysis) -> Drawing:
         structure_statistics.bond_angles(angles, bands),
         f"Angles between the bonds of an atom: n = {n}; over the {_core(analysis)}.{shaded}",
         f"Histogram of the angles between bonds, with a mean of {means}.",
+    )
+
+
+def rings(card: StructureCard, analysis: Analysis) -> Drawing:
+    """Rings of each size in the network, counted in network formers."""
+    from datasets.structures.analysis.coordination import covalent_bonds, network_formers
+    from datasets.structures.analysis.rings import MAX_SIZE, find_rings
+
+    atoms = analysis.atoms
+    formers = network_formers(atoms)
+    longest = MAX_SIZE if formers.all() else 2 * MAX_SIZE  # every other atom of a ring is bridging
+    found = find_rings(covalent_bonds(analysis.pairs, atoms), max_length=longest)
+    per_former = found.per_former(formers, analysis.core)
+    sizes = list(range(3, MAX_SIZE + 1))
+    numbers = [per_former.get(size, 0.0) for size in sizes]
+    bands = {
+        int(quantity.partition("[")[2].rstrip("]")): (limits.low, limits.high)
+        for quantity, limits in card.expected.items()
+        if quantity.startswith("rings[")
+    }
+    counted = f"size in {' and '.join(sorted(set(atoms.symbols[formers])))} atoms"
+    shaded = " Shaded: expected range." if bands else ""
+    commonest = sizes[int(np.argmax(numbers))]
+    return Drawing(
+        "rings",
+        "Rings",
+        structure_statistics.rings(sizes, numbers, bands),
+        f"Primitive rings, {counted}, at the {_core(analysis)}; atoms are bonded up to 1.2 times the sum of "
+        f"their covalent radii.{shaded}",
+        f"Bars of the number of rings of 3 to {MAX_SIZE} per network-forming atom; rings of {commonest} are "
+        "the most frequent.",
     )
 
 
