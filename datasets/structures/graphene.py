@@ -12,7 +12,8 @@ A free sheet of 4 nm ripples less than the experiment's, so both edges of its ce
 
 It grows in proportion to the edge. Compressed by 0.01, waves as long as the cell, along x and y both and with
 phases of their own, hold 93 % of the variance at 300 K and 82 % at 1000 K (free: 59 %); the shorter ones are
-thermal, and beyond q = 0.25/Å their variance falls as q^-4.4 and q^-4.1 (free: q^-3.8 and q^-3.7).
+thermal, and beyond q = 0.25/Å their variance falls as q^-4.2 and q^-4.0 (free: q^-3.8; one snapshot ± 0.4):
+compression steepens the spectrum, h² ∝ 1/(κ q⁴ − σ q²).
 
 Compressed by 0.01, heights are correlated for 19 ps (to 1/e) at 300 K and 8 ps at 1000 K, in a free sheet for
 0.6 ps: the phases of the long waves diffuse, the more slowly the higher these are. Frames 1 ms apart are
