@@ -1,11 +1,11 @@
 """Embedded-atom functions of sixteen metals and of their alloys, tabulated for LAMMPS.
 
-Zhou, Johnson and Wadley, Phys. Rev. B 69, 144113 (2004): a pair potential (eq. 2), an electron density
-(eq. 3), a piecewise embedding energy (eqs. 6–8), and a rule that gives the pair potential between two metals
-from those of each (eq. 4), so that any alloy of them can be simulated. The parameters are those of the paper,
-read from the database that LAMMPS keeps for its author (`tools/eam_database/EAM_code`), which corrects the
-paper for Pt: its lower piece of the embedding energy ends at 0.25, not 0.85, of the equilibrium density; only
-so are value and slope continuous.
+Zhou, Johnson and Wadley, Phys. Rev. B 69, 144113 (2004): a pair potential, an electron density, an embedding
+energy in three pieces, and Johnson's rule that gives the pair potential between two metals from the functions
+of each, so that any alloy of them can be simulated. The parameters are read from the database that LAMMPS
+keeps for the first author (`tools/eam_database/EAM_code`, revised after the potentials repository of NIST).
+There the lower piece of Pt's embedding energy ends at 0.25 of the equilibrium density, not at 0.85 as for the
+others: that is where it meets the middle one.
 
 The mixing rule is an interpolation, not fitted to any alloy: sizes and chemical affinities are about right,
 phase diagrams are not promised. A setfl file is thirty lines of NumPy; atsim.potentials writes one as well,
@@ -95,23 +95,23 @@ class Metal:
     lower: tuple[float, float, float, float]
     """F_n0 … F_n3."""
     middle: tuple[float, float, float, float]
-    """F_0 … F_3; F_1 is zero, so that the equilibrium density is one."""
+    """F_0 … F_3; F_1 is zero: the embedding energy is lowest at `rhoe`."""
     eta: float
     Fe: float
     low: float
     high: float = 1.15
 
     def density(self, r: FloatArray) -> FloatArray:
-        """The electron density at distance `r` [Å] from an atom, eq. 3."""
+        """The electron density at distance `r` [Å] from an atom."""
         return self._decay(r, self.fe, self.beta, self.lambda_)
 
     def pair(self, r: FloatArray) -> FloatArray:
-        """The pair potential [eV] of two such atoms at distance `r` [Å], eq. 2."""
+        """The pair potential [eV] of two such atoms at distance `r` [Å]."""
         repulsion = self._decay(r, self.A, self.alpha, self.kappa)
         return repulsion - self._decay(r, self.B, self.beta, self.lambda_)
 
     def embedding(self, rho: FloatArray) -> FloatArray:
-        """The energy [eV] of an atom in the electron density `rho`, eqs. 6–8."""
+        """The energy [eV] of an atom in the electron density `rho`."""
         low, high = self.low * self.rhoe, self.high * self.rhoe
         relative = np.maximum(rho, high) / self.rhos
         upper = self.Fe * (1 - self.eta * np.log(relative)) * relative**self.eta
@@ -127,7 +127,9 @@ class Metal:
 
 
 def mixed_pair(first: Metal, second: Metal, r: FloatArray) -> FloatArray:
-    """The pair potential [eV] of two atoms of different metals at distance `r` [Å], eq. 4."""
+    """The pair potential [eV] of two atoms of different metals at distance `r` [Å]: the mean of the pair
+    potentials of either, weighted by the ratio of electron densities.
+    """
     ratio = second.density(r) / first.density(r)
     return (ratio * first.pair(r) + second.pair(r) / ratio) / 2
 
