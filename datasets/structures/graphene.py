@@ -10,14 +10,14 @@ A free sheet of 4 nm ripples less than the experiment's, so both edges of its ce
     300 K         0.27 ± 0.05   0.62 ± 0.07   0.99 ± 0.05   1.22 ± 0.04   1.35 ± 0.03
     1000 K        0.45 ± 0.08   0.71 ± 0.09   1.01 ± 0.07   1.27 ± 0.07   1.43 ± 0.06
 
-It grows in proportion to the edge. Compressed by 0.01, waves as long as the cell, along x and y both and with
+It grows roughly as the edge. Compressed by 0.01, waves as long as the cell, along x and y both and with
 phases of their own, hold 93 % of the variance at 300 K and 82 % at 1000 K (free: 59 %); the shorter ones are
 thermal, and beyond q = 0.25/Å their variance falls as q^-4.2 and q^-4.0 (free: q^-3.8; one snapshot ± 0.4):
 compression steepens the spectrum, h² ∝ 1/(κ q⁴ − σ q²).
 
-Compressed by 0.01, heights are correlated for 19 ps (to 1/e) at 300 K and 8 ps at 1000 K, in a free sheet for
+Compressed by 0.01, heights are correlated for 20 ps (to 1/e) at 300 K and 8 ps at 1000 K, in a free sheet for
 0.6 ps: the phases of the long waves diffuse, the more slowly the higher these are. Frames 1 ms apart are
-independent, then, and snapshots of one run would have to be 5 × 19 ps apart. Instead each starts anew from
+independent, then, and snapshots of one run would have to be 5 × 20 ps apart. Instead each starts anew from
 the same flat sheet with velocities of its own; height and spectrum are steady after 5 ps, and 20 ps are run.
 
 A snapshot holds the (classical) thermal vibration of its atoms: an image of it needs no more displacements.
