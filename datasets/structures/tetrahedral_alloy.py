@@ -1,11 +1,10 @@
 """A particle of an amorphous tetrahedral alloy: silicon's network, random species, fitting bonds.
 
-The amorphous SiGeSn particle of 13,982 atoms of atomic electron tomography ("Accurate determination of the 3D
-atomic structure of amorphous materials", Nature, 2026, Extended Data Table 1; coordinates not published). The
-network is that of a quenched particle of amorphous silicon, surface included. Its bonds are kept, atoms are
-named at random in exact numbers, and the particle relaxes in Keating's valence force field, where a bond of
-unlike atoms has the mean length of the two. Tin would separate from a real melt; what is wanted is the random
-alloy, which this gives by construction.
+The amorphous SiGeSn particle of 13,982 atoms of Busch, Rez, Treacy and Zuo, Nature (2026),
+doi:10.1038/s41586-025-09924-w, made anew with the same numbers. The network is that of a quenched particle of
+amorphous silicon, surface included. Its bonds are kept, atoms are named at random in exact numbers, and the
+particle relaxes in a valence force field, where a bond of unlike atoms has the mean length of the two.
+Tin would separate from a real melt; what is wanted is the random alloy, which this gives by construction.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Keating's valence force field on a fixed network of bonds, for silicon, germanium, tin and their alloys.
+"""A valence force field on a fixed network of bonds, for silicon, germanium, tin and their alloys.
 
-    E = 3/8 Σ_bonds α_ij/d_ij² (r_ij² − d_ij²)²
-      + 3/8 Σ_angles β_jik/(d_ij d_ik) (r_ij·r_ik + d_ij d_ik/3)²
+    E = 1/2 Σ_bonds 3 α_ij (r_ij − d_ij)²  +  1/2 Σ_angles 3/4 β_jik d_ij d_ik (cos θ_jik + 1/3)²
 
-Keating, Phys. Rev. 145, 637 (1966), in the form for alloys of Martins and Zunger, Phys. Rev. B 30, 6217
-(1984), where a bond or an angle between unlike atoms takes the mean of the two. The bonds never change; what
-keeps atoms that are not bonded apart, as dangling neighbours at a surface, is a one-sided spring of the same
-form,
+with Keating's α and β (Phys. Rev. 145, 637, 1966), a bond or an angle between unlike atoms taking the mean of
+the two, as of Martins and Zunger, Phys. Rev. B 30, 6217 (1984). The bending depends on the angle alone, as of
+Tu, Tersoff, Grinstein and Vanderbilt, Phys. Rev. Lett. 81, 4899 (1998): Keating's own term, in r_ij·r_ik, gives
+way to angular disorder by shorter bonds, on an amorphous network of this alloy by 2 %. The bonds never change.
+What keeps atoms that are not bonded apart, as dangling neighbours at a surface, is a one-sided spring,
 
-      + 3/8 Σ_others α_ij/c_ij² (r_ij² − c_ij²)²    where r_ij < c_ij = 1.3 d_ij.
+      + 1/2 Σ_others 3 α_ij (r_ij − c_ij)²    where r_ij < c_ij = 1.3 d_ij.
 """
 
 from __future__ import annotations
@@ -78,9 +78,8 @@ class ValenceForceField:
         self.angles = _angles(bonds, self.n_atoms)
         end, centre, other = self.angles.T
         first, second = self._mean(self.length, end, centre), self._mean(self.length, centre, other)
-        self.cosine = first * second / 3
         bending = (self._mean(self.bending, end, centre) + self._mean(self.bending, centre, other)) / 2
-        self.angle_stiffness = 0.375 * bending / (first * second)
+        self.angle_stiffness = 0.75 * bending * first * second
 
     def energy(self, positions: FloatArray, contacts: Springs | None = None) -> tuple[float, FloatArray]:
         """The energy [eV] and its gradient (n_atoms, 3) [eV/Å] at `positions` (n_atoms, 3) [Å]."""
@@ -89,14 +88,16 @@ class ValenceForceField:
         if contacts is not None:
             energy += self._stretch(positions, contacts, gradient, one_sided=True)
         end, centre, other = self.angles.T
-        first, second = positions[end] - positions[centre], positions[other] - positions[centre]
-        excess = np.einsum("ij,ij->i", first, second) + self.cosine
-        energy += float(self.angle_stiffness @ excess**2)
-        pull = 2 * (self.angle_stiffness * excess)[:, None]
-        towards_first, towards_second = pull * second, pull * first
-        _scatter(gradient, end, towards_first)
-        _scatter(gradient, other, towards_second)
-        _scatter(gradient, centre, -(towards_first + towards_second))
+        first, first_length = _unit(positions[end] - positions[centre])
+        second, second_length = _unit(positions[other] - positions[centre])
+        cosine = np.einsum("ij,ij->i", first, second)
+        energy += float(self.angle_stiffness @ (cosine + 1 / 3) ** 2) / 2
+        torque = self.angle_stiffness * (cosine + 1 / 3)
+        on_end = (torque / first_length)[:, None] * (second - cosine[:, None] * first)
+        on_other = (torque / second_length)[:, None] * (first - cosine[:, None] * second)
+        _scatter(gradient, end, on_end)
+        _scatter(gradient, other, on_other)
+        _scatter(gradient, centre, -(on_end + on_other))
         return energy, gradient
 
     def contacts(self, positions: FloatArray) -> Springs:
@@ -138,20 +139,19 @@ class ValenceForceField:
     ) -> float:
         """Add the springs' forces to `gradient` and return their energy."""
         first, second = springs.pairs.T
-        apart = positions[first] - positions[second]
-        excess = np.einsum("ij,ij->i", apart, apart) - springs.length**2
+        direction, length = _unit(positions[first] - positions[second])
+        excess = length - springs.length
         if one_sided:
             excess = np.minimum(excess, 0)
-        strength = 0.375 * springs.stiffness / springs.length**2 * excess
-        pull = 4 * strength[:, None] * apart
+        pull = (springs.stiffness * excess)[:, None] * direction
         _scatter(gradient, first, pull)
         _scatter(gradient, second, -pull)
-        return float(strength @ excess)
+        return float(springs.stiffness @ excess**2) / 2
 
     def _springs(self, pairs: IntArray, scale: float) -> Springs:
         first, second = pairs.T
         length = scale * self._mean(self.length, first, second)
-        return Springs(pairs, length, self._mean(self.stretching, first, second))
+        return Springs(pairs, length, 3 * self._mean(self.stretching, first, second))
 
     def _mean(self, values: FloatArray, first: IntArray, second: IntArray) -> FloatArray:
         return (values[first] + values[second]) / 2
@@ -176,6 +176,12 @@ def _angles(bonds: IntArray, n_atoms: int) -> IntArray:
         for first, second in zip(*np.triu_indices(n_bonds, 1), strict=True):
             found.append(np.stack([neighbours[:, first], centre, neighbours[:, second]], axis=1))
     return np.concatenate(found)
+
+
+def _unit(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The directions (n, 3) and lengths (n,) of `vectors` (n, 3)."""
+    length = np.linalg.norm(vectors, axis=1)
+    return vectors / length[:, None], length
 
 
 def _scatter(target: FloatArray, index: IntArray, values: FloatArray) -> None:

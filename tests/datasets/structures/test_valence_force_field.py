@@ -1,4 +1,4 @@
-"""Keating's field: an exact gradient, elastic constants of the crystals, bonds kept and others apart."""
+"""The valence force field: an exact gradient, the crystals' moduli, bonds kept and others apart."""
 
 from __future__ import annotations
 
@@ -64,27 +64,23 @@ def test_force_constants_are_those_of_the_elastic_constants(symbol: str) -> None
 
 
 @pytest.mark.parametrize("symbol", list(SPECIES))
-def test_a_crystal_is_at_rest_and_as_stiff_as_keating_says(symbol: str) -> None:
-    """Of an inner atom: its 4 halves of bonds and 6 angles, strained uniaxially, hold a³/8 · c11 ε²/2."""
+def test_a_crystal_is_at_rest_and_has_its_shear_modulus(symbol: str) -> None:
+    """An inner atom, with its 4 halves of bonds and 6 angles, fills a³/8. Stretched along x, pressed along y,
+    its energy is (c₁₁ − c₁₂) ε² with c₁₁ − c₁₂ = 4β/a; blown up, (c₁₁ + 2c₁₂) 3ε²/2, c₁₁ + 2c₁₂ = 3α/a.
+    """
     species = SPECIES[symbol]
     tetrahedron = np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
     tetrahedron *= species.bond_length
-    bonds = np.array([[0, 1], [0, 2], [0, 3], [0, 4]])
-    field = ValenceForceField([symbol] * 5, bonds)
+    field = ValenceForceField([symbol] * 5, np.array([[0, 1], [0, 2], [0, 3], [0, 4]]))
     energy, gradient = field.energy(tetrahedron)
     assert energy == pytest.approx(0, abs=1e-12)
     np.testing.assert_allclose(gradient, 0, atol=1e-10)
-    strain = 1e-4
-    stretched = tetrahedron * [1 + strain, 1, 1]
-    stretching = np.sum(stretched[1:] ** 2, axis=1) - species.bond_length**2
-    bonds_energy = (
-        0.375 * species.stretching * NEWTON_PER_METRE / species.bond_length**2 * np.sum(stretching**2)
-    )
-    energy = field.energy(stretched)[0] - bonds_energy / 2
-    volume = (4 * species.bond_length / np.sqrt(3)) ** 3 / 8
-    a = 4 * species.bond_length / np.sqrt(3)
-    c11 = (species.stretching + 3 * species.bending) * NEWTON_PER_METRE / a
-    assert 2 * energy / (volume * strain**2) == pytest.approx(c11, rel=1e-3)
+    lattice_constant = 4 * species.bond_length / np.sqrt(3)
+    volume, strain = lattice_constant**3 / 8, 1e-4
+    sheared = field.energy(tetrahedron * [1 + strain, 1 - strain, 1])[0] / (volume * strain**2)
+    assert sheared == pytest.approx(4 * species.bending * NEWTON_PER_METRE / lattice_constant, rel=1e-3)
+    blown = field.energy(tetrahedron * (1 + strain))[0] / 2 / (1.5 * volume * strain**2)
+    assert blown == pytest.approx(3 * species.stretching * NEWTON_PER_METRE / lattice_constant, rel=1e-3)
 
 
 def test_relaxing_leaves_a_crystal_and_finds_it_again() -> None:
