@@ -1,1 +1,3 @@
-"""What a structure is like, in numbers: one family of quantities per module, `Analysis` for what they share."""
+"""What a structure is like, in numbers: one family of quantities per module, `Analysis` for what they
+share.
+"""

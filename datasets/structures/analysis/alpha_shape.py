@@ -1,7 +1,7 @@
 """The body of a set of points: the Delaunay tetrahedra that a probe sphere cannot enter (an alpha shape).
 
-Edelsbrunner and Mücke, ACM Trans. Graph. 13, 43 (1994). Cavities without a way out belong to the body, so that
-only the outer surface counts.
+Edelsbrunner and Mücke, ACM Trans. Graph. 13, 43 (1994). Cavities without a way out belong to the body, so
+that only the outer surface counts.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SUBDIVISIONS = 6
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """Tetrahedra `mesh` of points (n, 3) [Å], of which `filled` make the body, its `faces` (n_face, 3) and their
-    outward `normals` (n_face, 3).
+    """Tetrahedra `mesh` of points (n, 3) [Å], of which `filled` make the body, its `faces` (n_face, 3) and
+    their outward `normals` (n_face, 3).
     """
 
     mesh: Delaunay
@@ -59,14 +59,14 @@ class Body:
 
         Too long by less than 0.2 Å, as the surface is sampled. A limit saves most of the time.
         """
-        return self._samples.query(points, distance_upper_bound=limit)[0]
+        return np.asarray(self._samples.query(points, distance_upper_bound=limit)[0])
 
     def contains(self, points: FloatArray, skin: float, limit: float) -> BoolArray:
         """Whether `points` (n, 3) lie in the body or within `skin` [Å] of its surface.
 
         What is farther than `limit` [Å] from the surface is taken to be inside.
         """
-        distance, nearest = self._samples.query(points, distance_upper_bound=limit)
+        distance, nearest = map(np.asarray, self._samples.query(points, distance_upper_bound=limit))
         close = np.flatnonzero(np.isfinite(distance))
         inside = np.ones(len(points), dtype=bool)
         samples = self._samples.data[nearest[close]]
@@ -80,7 +80,7 @@ def body(points: FloatArray, probe_radius: float) -> Body:
     """The body of `points` (n, 3) seen by a probe of `probe_radius` [Å]; raises QhullError for flat ones."""
     mesh = Delaunay(points)
     solid = circumradii(points[mesh.simplices]) < probe_radius
-    neighbours = np.asarray(mesh.neighbors)
+    neighbours = np.asarray(mesh.neighbors, dtype=np.intp)
     reached = _from_outside(neighbours, ~solid)
     rows, opposite = np.nonzero(((neighbours < 0) | reached[neighbours]) & ~reached[:, None])
     others = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])

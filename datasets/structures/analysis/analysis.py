@@ -1,4 +1,6 @@
-"""What the quantities of one structure share: its surface and core, its pairs, g(r) and bonds, each made once."""
+"""What the quantities of one structure share: its surface and core, its pairs, g(r) and bonds, each made
+once.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,17 @@ from ase.data import atomic_numbers
 from scipy.spatial import ConvexHull
 
 from datasets.errors import InputError, unknown_name
-from datasets.structures.analysis.coordination import of_kinds
+from datasets.structures.analysis.coordination import covalent_bonds, network_formers, of_kinds
+from datasets.structures.analysis.crystallinity import (
+    BCC,
+    CUBIC_DIAMOND,
+    FCC,
+    NAMES,
+    crystalline,
+    nearest_vectors,
+)
 from datasets.structures.analysis.density import number_density
+from datasets.structures.analysis.lattice import Lattice, fit_lattice
 from datasets.structures.analysis.neighbours import Pairs, pairs_within
 from datasets.structures.analysis.radial_distribution import (
     R_MAX,
@@ -21,21 +32,27 @@ from datasets.structures.analysis.radial_distribution import (
     bin_centres,
     radial_distribution,
 )
+from datasets.structures.analysis.rings import MAX_SIZE, Rings, find_rings
 from datasets.structures.analysis.surface import CORE_DEPTH, Surface, find_surface
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 BoolArray = npt.NDArray[np.bool_]
 
 _COARSE_STEP = 0.5
 """The part of a sphere inside the body varies slowly: it is computed at these radii [Å] and interpolated."""
 
+_LONGEST_BOND = 4.0
+"""No covalent bond is longer than this [Å]."""
 _HAVE_BONDS = 0.05
 """Two elements are bonded to each other where there are more bonds per atom than this."""
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """A structure and what was found out about it. Statistics are over `core` atoms, their neighbours over all."""
+    """A structure and what was found out about it. Statistics are over `core` atoms, their neighbours over
+    all.
+    """
 
     atoms: Atoms
     core_depth: float = CORE_DEPTH
@@ -133,11 +150,57 @@ class Analysis:
         """The bonds that begin at core atoms."""
         return self.bonds.among(self.core)
 
+    @cached_property
+    def covalent_bonds(self) -> Pairs:
+        """The pairs from core atoms that are close enough for a covalent bond of their elements."""
+        return covalent_bonds(pairs_within(self.atoms, _LONGEST_BOND), self.atoms).among(self.core)
+
+    @cached_property
+    def formers(self) -> BoolArray:
+        """The network formers, (n_atoms,)."""
+        return network_formers(self.atoms)
+
+    @cached_property
+    def rings(self) -> Rings:
+        """The primitive rings of up to ten network formers."""
+        per_former = 1 if self.formers.all() else 2
+        return find_rings(self.bonds, max_length=per_former * MAX_SIZE)
+
+    @cached_property
+    def heteropolar(self) -> bool:
+        """Whether bonds join unlike elements nearly always."""
+        bonds, numbers = self.core_bonds, self.atoms.numbers
+        return bool(np.mean(numbers[bonds.first] == numbers[bonds.second]) < 0.1)
+
+    @cached_property
+    def crystal(self) -> IntArray:
+        """The kind of crystal around every atom, (n_atoms,), as in `crystallinity`."""
+        return crystalline(self.atoms, self.heteropolar, self.formers)
+
+    @cached_property
+    def lattice(self) -> Lattice:
+        """The cubic lattice of the kind that most of the core has; `InputError` where there is none."""
+        counts = np.bincount(self.crystal[self.core], minlength=len(NAMES))
+        kind = {FCC: "fcc", BCC: "bcc", CUBIC_DIAMOND: "diamond"}.get(int(np.argmax(counts[1:])) + 1)
+        if kind is None or counts[1:].sum() < self.core.sum() / 2:
+            raise InputError("the core is no fcc, bcc, rock-salt or diamond crystal")
+        if kind == "fcc" and self.heteropolar:
+            kind = "rock salt"
+        # the first shell of bcc may include the second: 8 and 6 neighbours, 15 % apart
+        bonds = self.pairs.within(1.08 * self._eighth_neighbour) if kind == "bcc" else self.bonds
+        return fit_lattice(self.atoms, bonds, kind)
+
+    @cached_property
+    def _eighth_neighbour(self) -> float:
+        """The mean distance of the eight nearest [Å], over the core."""
+        _, vectors = nearest_vectors(self.pairs.among(self.core), 8)
+        return float(np.linalg.norm(vectors, axis=2).mean())
+
     def kind_bonds(self, first: str, second: str) -> Pairs:
         """The nearest pairs of two elements, from core atoms of the first.
 
-        Their bonds, where they are bonded; else (Si-Si in silica) the pairs up to the first minimum of their own
-        g(r).
+        Their bonds, where they are bonded; else (Si-Si in silica) the pairs up to the first minimum of
+        their own g(r).
         """
         self.check_elements((first, second))
         bonded = of_kinds(self.core_bonds, self.atoms, first, second)

@@ -21,7 +21,9 @@ BRIDGING = ("O", "S", "Se")
 
 
 def coordination_numbers(bonds: Pairs, partners: BoolArray | None = None) -> IntArray:
-    """How many bonded neighbours every atom has, (n_atoms,); only those among `partners` (n_atoms,), if given."""
+    """How many bonded neighbours every atom has, (n_atoms,); only those among `partners` (n_atoms,), if
+    given.
+    """
     first = bonds.first if partners is None else bonds.first[partners[bonds.second]]
     return np.bincount(first, minlength=bonds.n_atoms)
 

@@ -40,7 +40,7 @@ def voronoi_volumes(atoms: Atoms, chosen: BoolArray) -> FloatArray:
 
 
 def _areas(vertices: FloatArray, facets: list[list[int]]) -> FloatArray:
-    """Area of plane convex polygons of `vertices`, which follow each other around; infinite when open (-1)."""
+    """Area of plane convex polygons of `vertices` in their order; infinite when open (-1)."""
     lengths = np.array([len(facet) for facet in facets])
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     corners = np.concatenate([np.asarray(facet) for facet in facets])
@@ -55,7 +55,7 @@ def _areas(vertices: FloatArray, facets: list[list[int]]) -> FloatArray:
 
 
 def number_density(atoms: Atoms, core: BoolArray) -> float:
-    """Atoms per Å³: of the cell where it is periodic along all axes, of the core's Voronoi cells otherwise."""
+    """Atoms per Å³: of the cell where all axes are periodic, of the core's Voronoi cells otherwise."""
     if atoms.pbc.all():
         return len(atoms) / float(atoms.cell.volume)
     return float(core.sum() / voronoi_volumes(atoms, core).sum())

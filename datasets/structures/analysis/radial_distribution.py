@@ -1,10 +1,9 @@
 """The radial distribution function g(r), its peaks and its first minimum.
 
-Every pair counts 1 / (4πr² ρ f(r)), with ρ the number density of the core and f(r) the part of a sphere of radius r
-around core atoms that lies inside the body: the finite-size correction of an isolated particle of any shape,
-exact for a uniform body (compare Rapaport, The Art of Molecular Dynamics Simulation, 2004, Sec. 4.3). Sheets
-are normalised in two dimensions. Pairs are weighted before they are smoothed, so that smoothing shifts no
-peak.
+Every pair counts 1 / (4πr² ρ f(r)), with ρ the number density of the core and f(r) the part of a sphere of
+radius r around core atoms that lies inside the body: the finite-size correction of an isolated particle of
+any shape, exact for a uniform body. Sheets are normalised in two dimensions. Pairs are weighted before they
+are smoothed, so that smoothing shifts no peak.
 """
 
 from __future__ import annotations

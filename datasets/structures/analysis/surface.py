@@ -1,8 +1,9 @@
 """Where a structure ends: surface atoms, the depth of every atom, and how much of a sphere lies inside.
 
-The body is an alpha shape: what a probe sphere of 4 Å rolling over the atoms cannot reach. The depth of an atom is its
-distance to the nearest face. Crystals cut along any plane, dented particles and films are treated alike; closed
-voids are no surface. A sheet (graphene) has no inside: there the depth is the distance to its rim, in its plane.
+The body is an alpha shape: what a probe sphere of 4 Å rolling over the atoms cannot reach. The depth of an
+atom is its distance to the nearest face. Crystals cut along any plane, dented particles and films are
+treated alike; closed voids are no surface. A sheet (graphene) has no inside: there the depth is the
+distance to its rim, in its plane.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class Surface:
     def inside_fraction(self, atoms: Atoms, core: BoolArray, radii: FloatArray, skin: float) -> FloatArray:
         """How much of the spheres of `radii` (n,) up to 10 Å around `core` atoms lies in the body, (n,).
 
-        `skin` [Å] is the half layer that belongs to the outermost atoms. An average over at most 250 atoms and
-        50 directions.
+        `skin` [Å] is the half layer that belongs to the outermost atoms. An average over at most 250 atoms
+        and 50 directions.
         """
         if self.body is None:
             return np.ones(len(radii))
