@@ -27,7 +27,7 @@ ALL = "all pairs"
 NETWORK = frozenset(("C", "Si", "Ge", "Sn", "O"))
 """Structures of these elements alone are networks of bonds, which have rings."""
 UNITS = {"deg": "°"}
-"""How a unit is written, where not as it is called."""
+"""How a unit is written after a value, where not as it is called."""
 RARE = 0.05
 """An element that is less than this part of the core has no radial distribution of its own."""
 SHOWN_DISTANCE = 10.0
@@ -72,7 +72,7 @@ def checks(card: StructureCard, analysis: Analysis) -> tuple[Check, ...]:
         found.append(
             Check(
                 row.label,
-                f"{value_text(row.value, row.error)} {UNITS.get(row.unit, row.unit)}".strip(),
+                value_text(row.value, row.error) + UNITS.get(row.unit, f" {row.unit}".rstrip()),
                 f"{row.n}",
                 expected,
                 row.source,
@@ -85,13 +85,15 @@ def checks(card: StructureCard, analysis: Analysis) -> tuple[Check, ...]:
 def value_text(value: float, error: float | None) -> str:
     """A value to the first digit of its standard error, which follows it; four digits where it has none."""
     if error is None or not 0 < error < math.inf:
-        return f"{value:.0f}" if value == round(value) or abs(value) >= 1e4 else f"{value:.4g}"
+        text = f"{value:.0f}" if value == round(value) or abs(value) >= 1e4 else f"{value:.4g}"
+        return text.replace("-", "−")
     digits = max(0, -math.floor(math.log10(error)))
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+    return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "−")
 
 
 def _range_text(low: float, high: float) -> str:
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    text = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return text.replace("-", "−")
 
 
 def radial_distribution(card: StructureCard, analysis: Analysis) -> Drawing:
@@ -164,7 +166,7 @@ def rings(card: StructureCard, analysis: Analysis) -> Drawing:
         for quantity, limits in card.expected.items()
         if quantity.startswith("rings[")
     }
-    counted = f"size in {' and '.join(sorted(set(atoms.symbols[formers])))} atoms"
+    counted = f"size in atoms of {', '.join(sorted(set(atoms.symbols[formers])))}"
     shaded = " Shaded: expected range." if bands else ""
     commonest = sizes[int(np.argmax(numbers))]
     return Drawing(

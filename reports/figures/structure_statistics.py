@@ -23,8 +23,8 @@ BAND = "#F5D98A"
 """The expected range of a quantity."""
 REFERENCE_ANGLES = {60.0: "60°", 109.47: "109.5°", 120.0: "120°"}
 """Angles [deg] of close packing, of the tetrahedron and of the hexagon."""
-BIN = 2.5
-"""Width of a bin of bond angles [deg]."""
+BIN, WIDE_BIN, FEW = 2.5, 5.0, 1000
+"""Width of a bin of bond angles [deg], and where any kind has fewer than FEW of them."""
 SIZE = (style.COLUMN, 2.6)
 """Width and height of a figure [inch]."""
 
@@ -73,7 +73,8 @@ def bond_angles(angles: Mapping[str, FloatArray], bands: Sequence[Range] = ()) -
     """
     import matplotlib.pyplot as plt
 
-    edges = np.arange(0, 180 + BIN, BIN)
+    width = BIN if min(map(len, angles.values())) >= FEW else WIDE_BIN
+    edges = np.arange(0, 180 + width, width)
     with style.paper(), large_type():
         figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
         for low, high in bands:
@@ -89,7 +90,14 @@ def bond_angles(angles: Mapping[str, FloatArray], bands: Sequence[Range] = ()) -
             ax.stairs(density, edges, color=colour, linestyle=dash, linewidth=1.2, label=name)
         if len(angles) > 1:
             ax.legend(
-                loc="upper center", ncols=len(angles), handlelength=1.4, columnspacing=1.2, borderaxespad=0.1
+                loc="upper center",
+                ncols=len(angles),
+                handlelength=1.4,
+                columnspacing=1.2,
+                borderaxespad=0.1,
+                frameon=True,
+                framealpha=1,
+                edgecolor="none",
             )
         room = 1.1 if len(angles) == 1 else 1.25
         ax.set(xlim=(0, 180), ylim=(0, room * top), xlabel="Bond angle (°)", ylabel="Density (1/°)")

@@ -118,15 +118,19 @@ def headline(exhibits: Sequence[Exhibit]) -> str:
 
 def findings(exhibits: Sequence[Exhibit]) -> list[str]:
     """What is out of its range, and what could not be made: one sentence each."""
-    sentences = [
-        f"{exhibit.name}: {check.label} is {check.value}, outside {check.range}."
-        if check.n
-        else f"{exhibit.name}: {check.label} could not be measured."
-        for exhibit in exhibits
-        for check in exhibit.checks
-        if not check.ok
-    ]
-    return sentences + [f"{e.name} is missing: {e.failure}" for e in exhibits if e.failure]
+    sentences = []
+    for exhibit in exhibits:
+        sentences += [
+            f"{exhibit.name}: {check.label} is {check.value}, outside {check.range}."
+            for check in exhibit.checks
+            if check.verdict == "OUT"
+        ]
+        missing = [check.label for check in exhibit.checks if check.verdict == "missing"]
+        if missing:
+            sentences.append(f"{exhibit.name}: not measured: {', '.join(missing)}.")
+        if exhibit.failure:
+            sentences.append(f"{exhibit.name} was not made: {exhibit.failure}")
+    return sentences
 
 
 def formula(text: str) -> Markup:

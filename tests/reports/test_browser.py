@@ -131,6 +131,36 @@ def visit(report: Path) -> Iterator[Callable[[tuple[int, int]], Browser]]:
 Visit = Callable[[tuple[int, int]], Browser]
 
 
+@pytest.mark.parametrize("size", [DESKTOP, (375, 812)])
+def test_the_gallery_of_structures_fits_every_window(size: tuple[int, int], tmp_path: Path) -> None:
+    from reports.gallery import write_gallery
+
+    gallery = write_gallery(["cuau-150", "bao-150"], tmp_path / "out", root=str(tmp_path / "data"))
+    browser = Browser(size)
+    try:
+        browser.open(gallery.page)
+        shown = "return [...document.images].every(i => i.complete && i.naturalWidth > 0) && document.images.length"
+        assert browser.until(shown) == sum(len(exhibit.panels) for exhibit in gallery.exhibits)
+        assert browser.script("return innerWidth") == size[0]
+        assert browser.script("return document.documentElement.scrollWidth") <= size[0]
+        too_wide = browser.script(
+            "return [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll')"
+            " && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"
+        )
+        assert too_wide == []
+        narrowest = "return Math.min(...[...document.images].map(i => i.getBoundingClientRect().width))"
+        assert browser.script(narrowest) >= 300  # type of 9 points in a figure of 350 stays readable
+        broken = (
+            "return [...document.querySelectorAll('a')].filter(a => !document.querySelector(a.hash)).length"
+        )
+        assert browser.script(broken) == 0
+        loaded = browser.script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert [name for name in loaded if not name.startswith("data:")] == []
+        assert browser.errors() == []
+    finally:
+        browser.close()
+
+
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_everything_is_drawn_without_an_error(visit: Visit, size: tuple[int, int]) -> None:
     browser = visit(size)
