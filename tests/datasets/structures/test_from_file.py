@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import yaml
@@ -86,6 +87,14 @@ def test_a_mat_needs_its_species_and_no_names_where_shapes_tell(tmp_path: Path, 
     found = make_structure(recipe(tmp_path / "model.mat", elements=["Pt", "Co"]))
     assert found.get_chemical_formula() == CLUSTER.get_chemical_formula()
     np.testing.assert_allclose(found.positions, relative(CLUSTER), atol=1e-12)
+
+
+def test_a_mat_of_version_73_is_read_with_matlabs_axes(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "model.mat", "w") as file:
+        file["model"] = CLUSTER.positions  # what MATLAB calls 3 × N
+    found = make_structure(recipe(tmp_path / "model.mat", elements=["Pt"]))
+    np.testing.assert_allclose(found.positions, relative(CLUSTER), atol=1e-12)
+    assert set(found.symbols) == {"Pt"}
 
 
 def test_types_in_a_file_of_their_own_and_pixels(tmp_path: Path) -> None:
