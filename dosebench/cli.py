@@ -11,7 +11,7 @@ import click
 
 from datasets.errors import InputError
 
-KINDS = ("datasets", "reconstructors", "metrics", "presets")
+KINDS = ("datasets", "structures", "reconstructors", "metrics", "presets")
 
 
 class _Commands(click.Group):
@@ -57,7 +57,7 @@ def main() -> None:
 @main.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 def list_command(kind: str | None) -> None:
-    """The datasets, reconstructors, metrics and presets there are."""
+    """The datasets, structures, reconstructors, metrics and presets there are."""
     from dosebench.listing import entries
 
     for name in (kind,) if kind else KINDS:
@@ -70,11 +70,38 @@ def list_command(kind: str | None) -> None:
 
 @main.command()
 @click.argument("name")
-def info(name: str) -> None:
-    """What NAME (a dataset, reconstructor, metric or preset) is, its parameters and its reference."""
-    from dosebench.listing import describe
+@click.option("--validate", is_flag=True, help="Make or load the structure of NAME, and hold it to its card.")
+@click.option("--json", "as_json", is_flag=True, help="With --validate: print JSON.")
+@click.option("--data", "root", help="Where structures are stored. [default: $DOSEBENCH_DATA or ./data]")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def info(name: str, validate: bool, as_json: bool, root: str | None, quiet: bool) -> None:
+    """What NAME (a dataset, structure, reconstructor, metric or preset) is, its parameters and reference.
 
-    click.echo(describe(name))
+    With --validate, quantities of the structure beside the ranges of its card; exit code 1 if one is outside.
+    """
+    from dosebench.listing import describe, structure_of, validation_lines
+
+    if not validate:
+        click.echo(describe(name))
+        return
+    from dataclasses import asdict
+
+    from datasets.store import data_root
+    from datasets.structures import make_structure
+    from datasets.structures.validate import check_card
+    from datasets.structures.validate import validate as hold
+
+    card = structure_of(name)
+    check_card(card)
+    atoms = make_structure(card.recipe, root=root or data_root(), progress=not quiet)
+    rows = hold(atoms, card)
+    if as_json:
+        lines = [json.dumps([{**asdict(row), "within": row.within} for row in rows], indent=2)]
+    else:
+        lines = validation_lines(card.name, rows)
+    click.echo("\n".join(lines))
+    if not all(row.within for row in rows):
+        raise click.exceptions.Exit(1)
 
 
 @main.command()

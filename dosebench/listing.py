@@ -8,18 +8,27 @@ import importlib.util
 import inspect
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from datasets.errors import unknown_name
+from datasets.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from datasets.catalog import StructureCard
+    from datasets.structures.validate import Row
 
 
 def entries(kind: str) -> list[tuple[str, str]]:
-    """(name, title) of everything of a kind: datasets, reconstructors, metrics or presets."""
+    """(name, title) of everything of a kind: datasets, structures, reconstructors, metrics or presets."""
     if kind == "datasets":
         from datasets.catalog import dataset_names, load_dataset
 
         return [(name, load_dataset(name).title) for name in dataset_names()]
+    if kind == "structures":
+        from datasets.catalog import load_structure, structure_names
+
+        return [(name, load_structure(name).title) for name in structure_names()]
     if kind == "metrics":
         from benchmarks.metrics.cards import metric_cards
 
@@ -57,7 +66,9 @@ def _reconstructor_title(name: str) -> str:
 def describe(name: str) -> str:
     """Everything there is to say about one name. Raises `InputError` for a name that is nowhere."""
     base = name.partition("[")[0]
-    known = {kind: [key for key, _ in entries(kind)] for kind in ("datasets", "metrics", "presets")}
+    known = {
+        kind: [key for key, _ in entries(kind)] for kind in ("datasets", "structures", "metrics", "presets")
+    }
     known["reconstructors"] = _reconstructor_names()
     if base in known["reconstructors"] or ":" in base:
         return _describe_reconstructor(name)
@@ -71,11 +82,65 @@ def describe(name: str) -> str:
         preset = load_preset(base)
         return _page(base, preset.title, preset.model_dump(exclude={"name", "title"}))
     if base in known["datasets"] or base.endswith((".yaml", ".yml")):
-        from datasets.catalog import load_dataset
+        from datasets.catalog import load_dataset, structure_card_of
 
         card = load_dataset(name)
-        return _page(card.name, card.title, card.model_dump(exclude={"name", "title"}))
-    raise unknown_name("name", base, [key for keys in known.values() for key in keys])
+        page = _page(card.name, card.title, card.model_dump(exclude={"name", "title"}))
+        structure = structure_card_of(card.structure)
+        return page if structure is None else f"{page}\n\n{_describe_structure(structure)}"
+    if base in known["structures"]:
+        from datasets.catalog import load_structure
+
+        return _describe_structure(load_structure(name))
+    raise unknown_name("name", base, {key for keys in known.values() for key in keys})
+
+
+def _describe_structure(card: StructureCard) -> str:
+    content = card.model_dump(exclude={"name", "title", "expected"})
+    page = _page(f"structure {card.name}", card.title, content)
+    return f"{page}\nexpected: {', '.join(card.expected) or '-'}" + (
+        f"\n  (dosebench info {card.name} --validate measures these)" if card.expected else ""
+    )
+
+
+def structure_of(name: str) -> StructureCard:
+    """The structure card called `name`, or that of the dataset `name`. Raises `InputError`."""
+    from datasets.catalog import load_dataset, load_structure, structure_card_of, structure_names
+
+    base = name.partition("[")[0]
+    known = {key for kind in ("datasets", "structures") for key, _ in entries(kind)}
+    if base in structure_names():
+        return load_structure(name)
+    if base not in known and not base.endswith((".yaml", ".yml")):
+        raise unknown_name("structure or dataset", base, known)
+    card = structure_card_of(load_dataset(name).structure)
+    if card is None:
+        raise InputError(f"{name}: no structure card has this dataset's recipe, so nothing is expected of it")
+    return card
+
+
+def validation_lines(name: str, rows: Sequence[Row]) -> list[str]:
+    """The table of a validation, aligned, and a sentence that sums it up."""
+    if not rows:
+        return [f"{name}: its card expects nothing, so there is nothing to validate."]
+    header = ("quantity", "value", "range", "unit", "n", "", "source")
+    cells = [header]
+    for row in rows:
+        value = "-" if math.isnan(row.value) else f"{row.value:.5g}"
+        if row.error is not None:
+            value += f" ± {row.error:.2g}"
+        limits = f"{row.low:.5g}" if row.low == row.high else f"{row.low:.5g} – {row.high:.5g}"
+        source = f"{row.problem}; {row.source}" if row.problem else row.source
+        mark = "ok" if row.within else "OUT"
+        cells.append((row.quantity, value, limits, row.unit, str(row.n), mark, source))
+    widths = [max(len(line[k]) for line in cells) for k in range(len(header) - 1)]
+    lines = []
+    for line in cells:
+        aligned = [cell.ljust(width) for cell, width in zip(line[:-1], widths, strict=True)]
+        lines.append("  ".join([*aligned, line[-1]]).rstrip())
+    outside = [row.quantity for row in rows if not row.within]
+    inside = f"{name}: {len(rows) - len(outside)} of {len(rows)} quantities lie in their ranges"
+    return [*lines, "", inside + (f"; outside: {', '.join(outside)}." if outside else ".")]
 
 
 def _describe_reconstructor(name: str) -> str:

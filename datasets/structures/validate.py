@@ -2,7 +2,7 @@
 
 `name[args]` names a quantity: `first_peak`, `bond_length[Si-Ge]`, `bond_angle[O-Si-O]`, `rings[6]`.
 Statistics of isolated particles and films are over core atoms, at least 4 Å below the surface
-(`analysis.surface`); of those, n are named with every value.
+(in small particles the 30 deepest; `analysis.surface`), and every value comes with its n.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Row:
     unit: str
     source: str
     n: int
+    problem: str = ""
+    """Why there is no value: then it is nan, and not within."""
 
     @property
     def within(self) -> bool:
@@ -74,25 +76,32 @@ def measure(structure: Atoms | Analysis, quantity: str) -> Measured:
         raise InputError(f"quantity {quantity!r}: {error}") from None
 
 
+def check_card(card: StructureCard) -> None:
+    """Raise `InputError` for an expected quantity of `card` that does not exist or has an empty range."""
+    for quantity, expected in card.expected.items():
+        parse_quantity(quantity)
+        if not expected.low <= expected.high:
+            raise InputError(
+                f"structure {card.name}: {quantity!r} has an empty range, {expected.low} to {expected.high}"
+            )
+
+
 def validate(structure: Atoms | Analysis, card: StructureCard) -> list[Row]:
-    """A row for every expected quantity of `card`, in its order. Raises `InputError`."""
+    """A row for every expected quantity of `card`, in its order.
+
+    What cannot be measured on this structure is a row without a value, which is not within. Raises
+    `InputError` for a name that is no quantity, before anything is measured.
+    """
+    names = [parse_quantity(quantity) for quantity in card.expected]
     analysis = structure if isinstance(structure, Analysis) else Analysis(structure)
     rows = []
-    for quantity, expected in card.expected.items():
-        name, arguments = parse_quantity(quantity)
-        measured = measure(analysis, quantity)
-        of = f" {'-'.join(arguments)}" if arguments else ""
-        rows.append(
-            Row(
-                quantity,
-                QUANTITIES[name].label + of,
-                measured.value,
-                measured.error,
-                expected.low,
-                expected.high,
-                QUANTITIES[name].unit,
-                expected.source,
-                measured.n,
-            )
-        )
+    for (name, arguments), (quantity, expected) in zip(names, card.expected.items(), strict=True):
+        known, problem = QUANTITIES[name], ""
+        try:
+            measured = known.measure(analysis, arguments)
+        except InputError as error:
+            measured, problem = Measured(float("nan"), 0), str(error)
+        label = f"{known.label} {'-'.join(arguments)}".rstrip()
+        limits = (expected.low, expected.high, known.unit, " ".join(expected.source.split()))
+        rows.append(Row(quantity, label, measured.value, measured.error, *limits, measured.n, problem))
     return rows

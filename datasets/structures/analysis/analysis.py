@@ -179,11 +179,11 @@ class Analysis:
 
     @cached_property
     def lattice(self) -> Lattice:
-        """The cubic lattice of the kind that most of the core has; `InputError` where there is none."""
-        counts = np.bincount(self.crystal[self.core], minlength=len(NAMES))
+        """The cubic lattice of the kind that most of the structure has; `InputError` where there is none."""
+        counts = np.bincount(self.crystal, minlength=len(NAMES))
         kind = {FCC: "fcc", BCC: "bcc", CUBIC_DIAMOND: "diamond"}.get(int(np.argmax(counts[1:])) + 1)
-        if kind is None or counts[1:].sum() < self.core.sum() / 2:
-            raise InputError("the core is no fcc, bcc, rock-salt or diamond crystal")
+        if kind is None or not counts[1:].any():
+            raise InputError("this structure is no fcc, bcc, rock-salt or diamond crystal")
         if kind == "fcc" and self.heteropolar:
             kind = "rock salt"
         # the first shell of bcc may include the second: 8 and 6 neighbours, 15 % apart

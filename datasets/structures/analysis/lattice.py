@@ -48,6 +48,8 @@ class Lattice:
     kind: str
     constant: float
     """Cubic lattice constant [Å]: the cube root of the cell's volume."""
+    constant_error: float
+    """Its standard error [Å], from the displacements."""
     matrix: FloatArray
     """Grid steps (columns) [Å], (3, 3)."""
     belonging: BoolArray
@@ -82,7 +84,12 @@ def fit_lattice(atoms: Atoms, bonds: Pairs, kind: str) -> Lattice:
             break
     matrix = np.asarray(fit[:3].T, dtype=np.float64)
     constant = per_constant * abs(float(np.linalg.det(matrix))) ** (1 / 3)
-    return Lattice(kind, constant, matrix, belonging, coordinates[belonging], residuals[belonging])
+    # d ln a = tr(M⁻¹ dM) / 3, and every row of M has the covariance σ² (DᵀD)⁻¹ of the least squares
+    covariance = np.linalg.inv(design[belonging].T @ design[belonging])[:3, :3]
+    inverse = np.linalg.inv(matrix)
+    variance = np.mean(residuals[belonging] ** 2) * np.einsum("ki,kl,li->", inverse, covariance, inverse) / 9
+    error = constant * float(np.sqrt(variance))
+    return Lattice(kind, constant, error, matrix, belonging, coordinates[belonging], residuals[belonging])
 
 
 def _orientation(atoms: Atoms, bonds: Pairs, kind: str) -> FloatArray:

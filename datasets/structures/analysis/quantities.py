@@ -183,7 +183,8 @@ def _crystalline_fraction(analysis: Analysis, _: tuple[str, ...]) -> Measured:
 
 
 def _lattice_constant(analysis: Analysis, _: tuple[str, ...]) -> Measured:
-    return Measured(analysis.lattice.constant, int(analysis.lattice.belonging.sum()))
+    lattice = analysis.lattice
+    return Measured(lattice.constant, int(lattice.belonging.sum()), lattice.constant_error)
 
 
 def _displacement_rms(analysis: Analysis, _: tuple[str, ...]) -> Measured:

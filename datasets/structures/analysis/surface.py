@@ -27,6 +27,8 @@ PROBE_RADIUS = 4.0
 CORE_DEPTH = 4.0
 """Atoms at least this deep [Å] are the core: their first neighbours are complete, and the surface's own
 reconstruction is one layer away."""
+SMALLEST_CORE, SHALLOWEST = 30, 2.5
+"""A small particle's core is its deepest atoms, this many, but none nearer to the surface than this [Å]."""
 SHEET_THICKNESS = 8.0
 """What is thinner than this [Å], and at least three times as wide, is a sheet."""
 DEEP = 10.0
@@ -47,11 +49,16 @@ class Surface:
     """None where nothing ends (all periodic) or for a sheet."""
 
     def core(self, depth: float = CORE_DEPTH) -> BoolArray:
-        """The atoms at least `depth` [Å] deep; raises `InputError` where there is none."""
+        """The atoms at least `depth` [Å] deep; the 30 deepest, but none within 2.5 Å of the surface, where
+        these are fewer. Raises `InputError` where there is none.
+        """
         core = self.depth >= depth
+        if core.sum() < SMALLEST_CORE:
+            deepest = np.sort(self.depth)[-min(SMALLEST_CORE, len(self.depth))]
+            core = self.depth >= max(deepest, SHALLOWEST)
         if not core.any():
             raise InputError(
-                f"no atom of this structure lies {depth:g} Å below its surface (the deepest: "
+                f"no atom of this structure lies {SHALLOWEST:g} Å below its surface (the deepest: "
                 f"{self.depth.max():.1f} Å), so there is no core to take statistics over"
             )
         return core
