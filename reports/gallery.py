@@ -52,14 +52,17 @@ def write_gallery(
 
     Structures that are neither shipped nor stored below `root` are made and stored, which can take hours for
     the largest; their cards say how long. OUT/figures holds each figure as PNG and PDF. One that cannot be
-    made is a sentence on the page. Raises `InputError` for an unknown name, before any work, and when `out`
-    cannot be written.
+    made is a sentence on the page. Raises `InputError` for an unknown name or quantity, before any work, and
+    when `out` cannot be written.
     """
     from tqdm import tqdm
 
     from datasets.store import data_root
+    from datasets.structures.validate import check_card
 
     cards = [load_structure(name) for name in names or structure_names()]
+    for card in cards:
+        check_card(card)
     folder = OUT if out is None else Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -42,6 +42,7 @@ def figures(card: StructureCard, analysis: Analysis) -> list[Callable[[], Iterab
         lambda: [structures.sheet(atoms)] if sheet else structures.views(atoms),
         lambda: [radial_distribution(card, analysis)],
         lambda: [bond_angles(card, analysis)],
+        lambda: [height_spectrum(card, analysis)] if sheet and atoms.pbc.any() else [],
         lambda: [rings(card, analysis)] if set(analysis.elements) <= NETWORK else [],
     ]
 
@@ -61,24 +62,14 @@ def checks(card: StructureCard, analysis: Analysis) -> tuple[Check, ...]:
     from datasets.structures.validate import validate
 
     found = []
-    for quantity, limits in card.expected.items():
-        alone = card.model_copy(update={"expected": {quantity: limits}})
-        expected = _range_text(limits.low, limits.high)
-        try:
-            (row,) = validate(analysis, alone)
-        except InputError as error:
-            found.append(Check(quantity, "–", "", expected, f"Not measured: {error}.", False))
+    for row in validate(analysis, card):
+        expected = _range_text(row.low, row.high)
+        if not math.isfinite(row.value):
+            reason = row.problem or "it has no value here"
+            found.append(Check(row.label, "–", "", expected, f"Not measured: {reason}.", False))
             continue
-        found.append(
-            Check(
-                row.label,
-                value_text(row.value, row.error) + UNITS.get(row.unit, f" {row.unit}".rstrip()),
-                f"{row.n}",
-                expected,
-                row.source,
-                row.within,
-            )
-        )
+        value = value_text(row.value, row.error) + UNITS.get(row.unit, f" {row.unit}".rstrip())
+        found.append(Check(row.label, value, f"{row.n}", expected, row.source, row.within))
     return tuple(found)
 
 
@@ -151,14 +142,10 @@ def bond_angles(card: StructureCard, analysis: Analysis) -> Drawing:
 
 def rings(card: StructureCard, analysis: Analysis) -> Drawing:
     """Rings of each size in the network, counted in network formers."""
-    from datasets.structures.analysis.coordination import covalent_bonds, network_formers
-    from datasets.structures.analysis.rings import MAX_SIZE, find_rings
+    from datasets.structures.analysis.rings import MAX_SIZE
 
-    atoms = analysis.atoms
-    formers = network_formers(atoms)
-    longest = MAX_SIZE if formers.all() else 2 * MAX_SIZE  # every other atom of a ring is bridging
-    found = find_rings(covalent_bonds(analysis.pairs, atoms), max_length=longest)
-    per_former = found.per_former(formers, analysis.core)
+    formers = analysis.formers
+    per_former = analysis.rings.per_former(formers, analysis.core)
     sizes = list(range(3, MAX_SIZE + 1))
     numbers = [per_former.get(size, 0.0) for size in sizes]
     bands = {
@@ -166,17 +153,36 @@ def rings(card: StructureCard, analysis: Analysis) -> Drawing:
         for quantity, limits in card.expected.items()
         if quantity.startswith("rings[")
     }
-    counted = f"size in atoms of {', '.join(sorted(set(atoms.symbols[formers])))}"
+    counted = f"size in atoms of {', '.join(sorted(set(analysis.atoms.symbols[formers])))}"
     shaded = " Shaded: expected range." if bands else ""
     commonest = sizes[int(np.argmax(numbers))]
     return Drawing(
         "rings",
         "Rings",
         structure_statistics.rings(sizes, numbers, bands),
-        f"Primitive rings, {counted}, at the {_core(analysis)}; atoms are bonded up to 1.2 times the sum of "
-        f"their covalent radii.{shaded}",
+        f"Primitive rings, {counted}, at the {_core(analysis)}; bonds reach to "
+        f"the first minimum of g(r), {analysis.cutoff:.2f} Å.{shaded}",
         f"Bars of the number of rings of 3 to {MAX_SIZE} per network-forming atom; rings of {commonest} are "
         "the most frequent.",
+    )
+
+
+def height_spectrum(card: StructureCard, analysis: Analysis) -> Drawing:
+    """How the height of a periodic sheet is spread over waves, with its slope."""
+    from datasets.structures.analysis import ripples
+
+    spectrum = ripples.height_spectrum(analysis.atoms)
+    slope, error = spectrum.slope()
+    limits = card.expected.get("ripple_slope")
+    band = None if limits is None else (limits.low, limits.high)
+    shaded = "" if band is None else " Shaded: the expected range of the slope."
+    return Drawing(
+        "height-spectrum",
+        "Spectrum of the heights",
+        structure_statistics.height_spectrum((spectrum.q, spectrum.power), spectrum.averaged(), slope, band),
+        f"One pale dot per wave (n = {len(spectrum.q)}), means over bins as full dots; slope "
+        f"{value_text(slope, error)}. A harmonic membrane has −4.{shaded}",
+        f"Power of the heights against wave number on logarithmic axes, falling with a slope of {slope:.1f}.",
     )
 
 

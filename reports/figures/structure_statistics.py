@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -150,31 +150,51 @@ def rings(
 
 
 def height_spectrum(
-    wave_number: FloatArray, power: FloatArray, slope: float, fitted: Range, band: Range | None = None
+    modes: tuple[FloatArray, FloatArray],
+    averages: tuple[FloatArray, FloatArray],
+    slope: float,
+    band: Range | None = None,
 ) -> Figure:
-    """The height spectrum on logarithmic axes with its fitted power law.
+    """The height spectrum on logarithmic axes, with a power law of the fitted `slope`.
 
-    `wave_number` (n,) [1/Å], `power` (n,) [Å⁴], `fitted` the range of the fit [1/Å], `band` the expected
-    range of the slope, drawn as a wedge through the fit's middle.
+    `modes` and `averages` are wave numbers [1/Å] and powers [Å²], (n,) each; `band` the expected range of the
+    slope, drawn as a wedge through the middle of the fit.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-    inside = (wave_number >= fitted[0]) & (wave_number <= fitted[1]) & (power > 0)
-    x, y = np.log10(wave_number[inside]), np.log10(power[inside])
-    middle_x, middle_y = float(x.mean()), float(y.mean())
-    line = np.log10(np.array(fitted))
+    wave_number, power = modes
+    middle = float(np.exp(np.log(wave_number).mean()))
+    amplitude = float(np.mean(power * (wave_number / middle) ** -slope))
+    ends = np.array([wave_number.min(), wave_number.max()])
     with style.paper(), large_type():
         figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
         if band is not None:
-            low, high = (10 ** (middle_y + s * (line - middle_x)) for s in band)
-            ax.fill_between(10**line, low, high, color=BAND, linewidth=0, alpha=0.8, zorder=0)
-        ax.loglog(wave_number, power, ".", color=CURVE, markersize=4)
-        ax.loglog(10**line, 10 ** (middle_y + slope * (line - middle_x)), color=style.INK, linewidth=1)
-        ax.text(
-            0.97, 0.94, f"slope {slope:.1f}".replace("-", "−"), transform=ax.transAxes, ha="right", va="top"
-        )
-        ax.set(xlabel="Wave number q (1/Å)", ylabel="Height spectrum ⟨|h(q)|²⟩ (Å⁴)")
+            low, high = (amplitude * (ends / middle) ** limit for limit in band)
+            ax.fill_between(np.array([ends[0], middle, ends[1]]), *_wedge(low, high, amplitude), **_BAND_LOOK)
+        ax.loglog(wave_number, power, ".", color=CURVE, markersize=3, alpha=0.35, markeredgewidth=0)
+        ax.loglog(*averages, "o", color=CURVE, markersize=4.5)
+        ax.loglog(ends, amplitude * (ends / middle) ** slope, color=style.INK, linewidth=1)
+        text = f"slope {slope:.1f}".replace("-", "−")
+        ax.text(0.97, 0.95, text, transform=ax.transAxes, ha="right", va="top")
+        ax.set(xlabel="Wave number q (1/Å)", ylabel="Height spectrum |h(q)|² (Å²)")
+        ax.set_ylim(averages[1].min() / 30, power.max() * 3)
+        ax.xaxis.set_major_locator(FixedLocator([0.05, 0.1, 0.2, 0.5, 1.0]))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: style.dose_text(value)))
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_minor_formatter(NullFormatter())
+        ax.set_xlim(ends[0] / 1.15, ends[1] * 1.15)
     return figure
+
+
+_BAND_LOOK: dict[str, Any] = {"color": BAND, "linewidth": 0, "alpha": 0.8, "zorder": 0}
+
+
+def _wedge(low: FloatArray, high: FloatArray, middle: float) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper edge of a wedge through `middle` from two lines' values at its ends."""
+    lower, upper = np.minimum(low, high), np.maximum(low, high)
+    return np.insert(lower, 1, middle), np.insert(upper, 1, middle)
 
 
 def _few_ticks(n_panels: int) -> object:

@@ -139,7 +139,7 @@ def test_the_gallery_of_structures_fits_every_window(size: tuple[int, int], tmp_
     browser = Browser(size)
     try:
         browser.open(gallery.page)
-        shown = "return [...document.images].every(i => i.complete && i.naturalWidth > 0) && document.images.length"
+        shown = "const i = [...document.images]; return i.every(one => one.naturalWidth > 0) && i.length"
         assert browser.until(shown) == sum(len(exhibit.panels) for exhibit in gallery.exhibits)
         assert browser.script("return innerWidth") == size[0]
         assert browser.script("return document.documentElement.scrollWidth") <= size[0]

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from datasets.catalog import StructureCard
+from datasets.catalog import Expected, StructureCard
 from datasets.errors import InputError
 from datasets.structures.analysis.analysis import Analysis
 from dosebench.cli import main
@@ -266,10 +266,10 @@ def test_periodic_structures_are_drawn_in_one_cell() -> None:
     assert composition(Atoms("CuAu3")) == "3 Au and 1 Cu atoms"
 
 
-def _graphene() -> Atoms:
-    """A sheet of 240 atoms with one wave."""
+def _graphene(n_x: int = 6, n_y: int = 10) -> Atoms:
+    """A sheet of 4 n_x n_y atoms with one wave."""
     cell = Atoms("C4", [[0, 0, 0], [0.71, 1.23, 0], [2.13, 1.23, 0], [2.84, 0, 0]], cell=[4.26, 2.46, 0])
-    atoms = cell.repeat((6, 10, 1))
+    atoms = cell.repeat((n_x, n_y, 1))
     atoms.pbc = (True, True, False)
     atoms.positions[:, 2] = 0.8 * np.sin(2 * np.pi * atoms.positions[:, 0] / atoms.cell[0, 0])
     return atoms
@@ -287,6 +287,10 @@ def _card_of(atoms: Atoms) -> StructureCard:
 
 def _range(value: float) -> dict[str, Any]:
     return {"low": value, "high": value, "source": "by construction"}
+
+
+def _expected(low: float, high: float) -> Expected:
+    return Expected(low=low, high=high, source="for the tests")
 
 
 def _peaks(atoms: Atoms) -> dict[str, Any]:
@@ -345,6 +349,24 @@ def test_a_sheet_is_drawn_by_its_heights() -> None:
     bar = next(ax for ax in drawing.figure.axes if ax.get_ylabel() == "Height (Å)")
     assert bar.get_ylim() == pytest.approx((-0.8, 0.8), rel=0.05)  # zero is in the middle of the colours
     assert "-0.8 to 0.8 Å" in drawing.alt
+    plt.close(drawing.figure)
+
+
+def test_the_spectrum_of_a_rippled_sheet_is_drawn_with_its_slope() -> None:
+    rng, atoms = np.random.default_rng(0), _graphene(30, 50)
+    x, y = atoms.positions[:, 0] / atoms.cell[0, 0], atoms.positions[:, 1] / atoms.cell[1, 1]
+    for n in range(1, 25):
+        for m in range(-40, 41):
+            q = np.hypot(n / atoms.cell[0, 0], m / atoms.cell[1, 1])
+            phase = 2 * np.pi * (n * x + m * y + rng.random())
+            atoms.positions[:, 2] += 2e-5 * rng.rayleigh() * q**-2 * np.cos(phase)
+    card = _card_of(atoms).model_copy(update={"expected": {"ripple_slope": _expected(-5, -3)}})
+    (drawing,) = [d for draw in figures(card, Analysis(atoms))[3:4] for d in draw()]
+    ax = drawing.figure.axes[0]
+    ends_x, ends_y = (np.log(values) for values in ax.get_lines()[-1].get_data())
+    assert np.diff(ends_y) / np.diff(ends_x) == pytest.approx(-4, abs=0.3)
+    assert ax.get_ylabel().endswith("(Å²)")
+    assert "Shaded" in drawing.caption
     plt.close(drawing.figure)
 
 
