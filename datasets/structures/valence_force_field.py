@@ -2,11 +2,12 @@
 
     E = 1/2 Σ_bonds 3 α_ij (r_ij − d_ij)²  +  1/2 Σ_angles 3/4 β_jik d_ij d_ik (cos θ_jik + 1/3)²
 
-with Keating's α and β (Phys. Rev. 145, 637, 1966), a bond or an angle between unlike atoms taking the mean of
-the two, as of Martins and Zunger, Phys. Rev. B 30, 6217 (1984). The bending depends on the angle alone, as of
-Tu, Tersoff, Grinstein and Vanderbilt, Phys. Rev. Lett. 81, 4899 (1998): Keating's own, in r_ij·r_ik, yields to
-angular disorder by shorter bonds, on an amorphous network of this alloy by 2 %. The bonds never change. What
-keeps atoms that are not bonded apart, as dangling neighbours at a surface, is a one-sided spring,
+with Keating's α and β (Phys. Rev. 145, 637, 1966), a bond or an angle between unlike atoms taking the mean
+of the two, as of Martins and Zunger, Phys. Rev. B 30, 6217 (1984). The bending depends on the angle alone,
+as of Tu, Tersoff, Grinstein and Vanderbilt, Phys. Rev. Lett. 81, 4899 (1998): Keating's own, in r_ij·r_ik,
+yields to angular disorder by shorter bonds, on an amorphous network of this alloy by 2 %. The bonds never
+change. What keeps atoms that are not bonded apart, as dangling neighbours at a surface, is a one-sided
+spring,
 
       + 1/2 Σ_others 3 α_ij (r_ij − c_ij)²    where r_ij < c_ij = 1.3 d_ij.
 """
