@@ -15,6 +15,10 @@ phases of their own, hold 93 % of the variance at 300 K and 82 % at 1000 K (free
 thermal, and beyond q = 0.25/Å their variance falls as q^-4.2 and q^-4.0 (free: q^-3.8; one snapshot ± 0.4):
 compression steepens the spectrum, h² ∝ 1/(κ q⁴ − σ q²).
 
+The default is 1000 K, where ripples are least like one big wave and bonds vibrate, in classical dynamics,
+as much as zero-point motion makes real ones: ħω/2k_B = 980 K for the stretching constant of aromatic C–C,
+40.7 eV/Å² (Cornell et al., J. Am. Chem. Soc. 117, 5179 (1995)).
+
 Compressed by 0.01, heights are correlated for 20 ps (to 1/e) at 300 K and 8 ps at 1000 K, in a free sheet for
 0.6 ps: the phases of the long waves diffuse, the more slowly the higher these are. Frames 1 ms apart are
 independent, then, and snapshots of one run would have to be 5 × 20 ps apart. Instead each starts anew from
@@ -65,9 +69,9 @@ class Parameters(Card):
 
     n_atoms: int = Field(default=640, ge=60)
     """Atoms that the sheet has, vacancies already taken off."""
-    compression: float = Field(default=0.014, ge=0, le=0.05)
+    compression: float = Field(default=0.012, ge=0, le=0.05)
     """How much shorter both edges of the cell are than those of the flat sheet; sets how high it ripples."""
-    temperature: float = Field(default=300.0, ge=1, le=2000)
+    temperature: float = Field(default=1000.0, ge=1, le=2000)
     """Temperature of the dynamics [K]."""
     duration: float = Field(default=20.0, gt=0)
     """Time from the flat sheet to the snapshot [ps]."""

@@ -21,7 +21,7 @@ from datasets.structures.potentials import CARBON_TERSOFF
 from datasets.structures.workspace import Workspace
 
 SMALL = Parameters(n_atoms=96, duration=1.0)
-BUCKLED = Parameters(n_atoms=96, duration=2.0, compression=0.03)
+BUCKLED = Parameters(n_atoms=96, duration=1.5, compression=0.03)
 
 
 def polygons(atoms: Atoms) -> Counter[int]:
@@ -124,13 +124,13 @@ def test_the_same_seed_gives_the_same_sheet() -> None:
 
 def test_ripples_of_different_seeds_and_frames_are_independent() -> None:
     """The mean of n independent height maps has 1/√n of the height of one."""
-    seeds = [generate(BUCKLED, seed, Workspace()) for seed in range(9)]
-    frames = graphene_series(BUCKLED, 100, 9, Workspace())
+    seeds = [generate(BUCKLED, seed, Workspace()) for seed in range(8)]
+    frames = graphene_series(BUCKLED, 100, 8, Workspace())
     for sheets in (seeds, frames):
         heights = np.array([sheet.positions[:, 2] for sheet in sheets])
         assert heights.std(axis=1).min() > 0.2
         ratio = heights.mean(axis=0).std() / np.sqrt(np.mean(heights**2))
-        assert 0.1 < ratio < 0.6  # 1/3
+        assert 0.1 < ratio < 0.6  # 0.35
 
 
 @pytest.mark.slow
