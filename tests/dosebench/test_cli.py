@@ -14,7 +14,12 @@ import yaml
 from click.testing import CliRunner, Result
 
 from benchmarks.metrics.match import CUTOFF
+from datasets.cards import parse_card
+from datasets.catalog import StructureCard, load_structure
+from datasets.structures import make_structure
+from datasets.structures.validate import validate
 from dosebench.cli import main
+from dosebench.listing import validation_lines
 
 
 def dosebench(*arguments: object) -> Result:
@@ -40,6 +45,58 @@ def test_list_and_info_name_everything() -> None:
     assert "energy_eV: 300000.0" in dosebench("info", "cuau-150").output
     assert "direction: lower" in dosebench("info", "rmsd").output
     assert "replicates" in dosebench("info", "smoke").output
+
+
+def test_a_structure_is_described_and_follows_its_dataset() -> None:
+    assert re.search("^  bao-150 ", dosebench("list", "structures").output, re.MULTILINE)
+    alone = dosebench("info", "bao-150[seed=3]").output
+    assert "seed: 3" in alone
+    assert "lattice_constant" in alone
+    both = dosebench("info", "cuau-150").output
+    assert both.index("energy_eV") < both.index("structure cuau-150: ") < both.rindex("cost:")
+
+
+def test_a_structure_is_held_to_its_card(folder: Path) -> None:
+    good = {
+        "name": "silver",
+        "title": "A particle of silver",
+        "reference": "none",
+        "recipe": {"generator": "nanoparticle", "parameters": {"n_atoms": 300, "core": "Ag", "shell": "Ag"}},
+        "expected": {
+            "count[Ag]": {"low": 300, "high": 300, "source": "by construction"},
+            "lattice_constant": {"low": 3.76, "high": 3.80, "source": "the default"},
+        },
+        "cost": "0.1 s",
+    }
+    card = parse_card(StructureCard, good, where="silver")
+    rows = validate(make_structure(card.recipe), card)
+    table = validation_lines("silver", rows)
+    assert all("  ok  " in line for line in table[1:3])
+    assert table[-1] == "silver: 2 of 2 quantities lie in their ranges."
+    assert len({line.index("ok") for line in table[1:3]}) == 1
+    wrong = {"lattice_constant": {"low": 4, "high": 4.1, "source": "silver, Kittel"}}
+    card = parse_card(StructureCard, good | {"expected": wrong}, where="silver")
+    table = validation_lines("silver", validate(make_structure(card.recipe), card))
+    assert "  OUT  silver, Kittel" in table[1]
+    assert table[-1] == "silver: 0 of 1 quantities lie in their ranges; outside: lattice_constant."
+
+
+def test_validate_makes_the_structure_and_says_so_by_its_exit_code(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = dosebench("info", "bao-987", "--validate", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert (folder / "data" / "structures").is_dir()
+    assert re.search(r"^lattice_constant +5\.5\d* ± ", done.output, re.MULTILINE)
+    as_json = json.loads(dosebench("info", "bao-987", "--validate", "--json").output)
+    assert all(row["within"] for row in as_json)
+    content = load_structure("bao-987").model_dump()
+    content["expected"] = {"n_atoms": {"low": 468, "high": 468, "source": "the paper's own count of Ba"}}
+    card = parse_card(StructureCard, content, where="bao-987")
+    monkeypatch.setattr("dosebench.listing.structure_of", lambda name: card)
+    outside = dosebench("info", "bao-987", "--validate")
+    assert outside.exit_code == 1
+    assert outside.output.splitlines()[-1].endswith("outside: n_atoms.")
 
 
 def test_listing_does_not_import_what_it_does_not_need() -> None:
@@ -130,6 +187,7 @@ def test_a_bad_preset_is_refused_before_any_work(
     [
         (["run", "smok"], "unknown preset 'smok'; did you mean 'smoke'?"),
         (["run", "missing.yaml"], "missing.yaml: No such file or directory"),
+        (["info", "resire", "--validate"], "unknown structure or dataset 'resire'"),
         (["info", "resir"], "unknown name 'resir'; did you mean 'resire'"),
         (["simulate", "cuau-150[sede=3]"], "unknown option 'sede'; did you mean 'seed'?"),
         (["simulate", "cuau-150[engine=magic]"], "key 'imaging.engine'"),

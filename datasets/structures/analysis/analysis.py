@@ -169,6 +169,8 @@ class Analysis:
     @cached_property
     def heteropolar(self) -> bool:
         """Whether bonds join unlike elements nearly always."""
+        if len(self.elements) == 1:
+            return False
         bonds, numbers = self.core_bonds, self.atoms.numbers
         return bool(np.mean(numbers[bonds.first] == numbers[bonds.second]) < 0.1)
 
