@@ -172,7 +172,7 @@ def height_spectrum(
         if band is not None:
             low, high = (amplitude * (ends / middle) ** limit for limit in band)
             ax.fill_between(np.array([ends[0], middle, ends[1]]), *_wedge(low, high, amplitude), **_BAND_LOOK)
-        ax.loglog(wave_number, power, ".", color=CURVE, markersize=3, alpha=0.35, markeredgewidth=0)
+        ax.loglog(wave_number, power, ".", color=CURVE, markersize=4, alpha=0.55, markeredgewidth=0)
         ax.loglog(*averages, "o", color=CURVE, markersize=4.5)
         ax.loglog(ends, amplitude * (ends / middle) ** slope, color=style.INK, linewidth=1)
         text = f"slope {slope:.1f}".replace("-", "−")

@@ -135,7 +135,7 @@ Visit = Callable[[tuple[int, int]], Browser]
 def test_the_gallery_of_structures_fits_every_window(size: tuple[int, int], tmp_path: Path) -> None:
     from reports.gallery import write_gallery
 
-    gallery = write_gallery(["cuau-150", "bao-150"], tmp_path / "out", root=str(tmp_path / "data"))
+    gallery = write_gallery(["cuau-150", "copdpt-300"], tmp_path / "out", root=str(tmp_path / "data"))
     browser = Browser(size)
     try:
         browser.open(gallery.page)
