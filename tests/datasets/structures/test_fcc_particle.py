@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from datasets.catalog import StructureRecipe
+from datasets.catalog import StructureRecipe, load_structure
 from datasets.errors import InputError
 from datasets.structures import make_structure
 from datasets.structures.fcc_particle import smooth_field
+from datasets.structures.validate import validate
 
 PERFECT = {
     "strain": (0, 0),
@@ -126,3 +127,10 @@ def test_seeds() -> None:
 def test_bad_parameters_are_one_sentence(parameters: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         particle(0, **parameters)
+
+
+@pytest.mark.parametrize("name", ["pt-fcc", "pt-fcc[seed=1]", "pt-fcc[seed=3]", "pt-fcc[seed=11]"])
+def test_structures_of_the_catalog_are_what_their_cards_say(name: str) -> None:
+    card = load_structure(name)
+    rows = validate(make_structure(card.recipe), card)
+    assert [row for row in rows if not row.within] == []

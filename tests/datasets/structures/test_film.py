@@ -7,9 +7,10 @@ import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 
-from datasets.catalog import StructureRecipe
+from datasets.catalog import StructureRecipe, load_structure
 from datasets.errors import InputError
 from datasets.structures import make_structure
+from datasets.structures.validate import validate
 
 
 def film(seed: int = 0, **parameters: object) -> Atoms:
@@ -65,3 +66,10 @@ def test_seeds() -> None:
 def test_bad_parameters_are_one_sentence(parameters: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         film(0, **parameters)
+
+
+@pytest.mark.parametrize("name", ["ta-film"])
+def test_structures_of_the_catalog_are_what_their_cards_say(name: str) -> None:
+    card = load_structure(name)
+    rows = validate(make_structure(card.recipe), card)
+    assert [row for row in rows if not row.within] == []

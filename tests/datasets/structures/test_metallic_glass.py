@@ -10,10 +10,11 @@ from ase import Atoms
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from datasets.catalog import StructureRecipe
+from datasets.catalog import StructureRecipe, load_structure
 from datasets.errors import InputError
 from datasets.structures import make_structure
 from datasets.structures.metallic_glass import return_strays
+from datasets.structures.validate import validate
 
 SHORT = {"melt_time": 1.0, "quench_rate": 5e14}
 BRIEF = {"melt_time": 0.2, "quench_rate": 1e16}
@@ -88,6 +89,23 @@ def test_strays_fall_back_on_the_surface() -> None:
         others = np.delete(atoms.positions, k, axis=0)
         assert np.linalg.norm(others - atoms.positions[k], axis=1).min() == pytest.approx(2.77)
     assert return_strays(atoms, 2.77) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "use_shipped"),
+    [
+        pytest.param("copdpt-18356", True, marks=pytest.mark.slow),
+        ("copdpt-300", True),
+        pytest.param("copdpt-300[seed=2]", False, marks=pytest.mark.slow),
+        ("pt-amorphous", True),
+        ("pt-amorphous[seed=21]", False),
+    ],
+)
+def test_structures_of_the_catalog_are_what_their_cards_say(name: str, use_shipped: bool) -> None:
+    card = load_structure(name)
+    rows = validate(make_structure(card.recipe, use_shipped=use_shipped), card)
+    assert len(rows) == len(card.expected)
+    assert [row for row in rows if not row.within] == []
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from datasets.catalog import StructureRecipe
+from datasets.catalog import StructureRecipe, load_structure
 from datasets.errors import InputError
 from datasets.structures import make_structure
+from datasets.structures.validate import validate
 
 
 def particle(seed: int = 0, **parameters: object) -> Atoms:
@@ -64,3 +65,10 @@ def test_seeds_and_displacements() -> None:
 def test_an_unknown_element_is_one_sentence() -> None:
     with pytest.raises(InputError, match="unknown element 'Fx'"):
         particle(0, n_atoms=20, elements=("Fx", "Pt"))
+
+
+@pytest.mark.parametrize("name", ["fept", "fept[seed=2]"])
+def test_structures_of_the_catalog_are_what_their_cards_say(name: str) -> None:
+    card = load_structure(name)
+    rows = validate(make_structure(card.recipe), card)
+    assert [row for row in rows if not row.within] == []
