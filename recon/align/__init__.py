@@ -1,0 +1,1 @@
+"""Alignment, intensity normalisation and angle refinement of tilt series."""
