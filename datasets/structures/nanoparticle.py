@@ -22,6 +22,7 @@ from scipy.spatial.transform import Rotation
 
 from datasets.cards import Card
 from datasets.errors import InputError
+from datasets.structures.analysis.alpha_shape import circumradii
 from datasets.structures.shapes import SmoothShape
 from datasets.structures.workspace import Workspace
 
@@ -119,23 +120,13 @@ def boundary(points: FloatArray, shrink_factor: float) -> IntArray:
     if len(points) <= 4:
         return np.arange(len(points))
     mesh = Delaunay(points)
-    radii = _circumradii(points[mesh.simplices])
+    radii = circumradii(points[mesh.simplices])
     spectrum = np.unique(radii)
     lowest = np.searchsorted(spectrum, _one_region(mesh, radii, spectrum, len(points)))
     candidates = spectrum[lowest:]
     rank = max(int(np.ceil((1 - shrink_factor) * len(candidates))), 1)
     inside = radii <= candidates[rank - 1]
     return _outer_vertices(mesh, inside)
-
-
-def _circumradii(corners: FloatArray) -> FloatArray:
-    """Circumradius of every tetrahedron (n, 4, 3); infinite for a flat one."""
-    edges = corners[:, 1:] - corners[:, :1]
-    squares = np.sum(edges**2, axis=2)
-    crosses = np.stack([np.cross(edges[:, i - 2], edges[:, i - 1]) for i in range(3)], axis=1)
-    volume = np.abs(np.sum(edges[:, 0] * crosses[:, 0], axis=1))
-    numerator = np.linalg.norm(np.sum(squares[:, :, None] * crosses, axis=1), axis=1)
-    return np.divide(numerator, 2 * volume, out=np.full(len(corners), np.inf), where=volume > 1e-9)
 
 
 def _one_region(mesh: Delaunay, radii: FloatArray, spectrum: FloatArray, n_points: int) -> float:
