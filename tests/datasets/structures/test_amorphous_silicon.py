@@ -19,6 +19,7 @@ from datasets.errors import InputError
 from datasets.structures import make_structure
 from datasets.structures.amorphous_silicon import BOND, CLOSEST, random_packing
 from datasets.structures.shipping import shipped
+from datasets.structures.validate import validate
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -126,6 +127,12 @@ def test_the_catalog_ships_the_papers_particles(name: str) -> None:
     assert len(atoms) == card.recipe.parameters["n_atoms"]
     assert set(atoms.numbers) == {14}
     assert (atoms.info["generator"], atoms.info["seed"]) == ("amorphous_silicon", card.recipe.seed)
+
+
+@pytest.mark.parametrize("name", ["si-208", pytest.param("si-19993", marks=pytest.mark.slow)])
+def test_what_is_shipped_lies_in_its_ranges(name: str) -> None:
+    card = load_structure(name)
+    assert [row for row in validate(make_structure(card.recipe), card) if not row.within] == []
 
 
 def test_without_lammps_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from datasets.catalog import StructureRecipe, load_structure
 from datasets.errors import InputError
 from datasets.structures import make_structure
 from datasets.structures.shipping import shipped
+from datasets.structures.validate import validate
 from datasets.structures.valence_force_field import CONTACT, SPECIES
 
 COUNTS = {"Si": 99, "Ge": 101, "Sn": 100}
@@ -106,6 +107,12 @@ def test_the_catalog_ships_it(name: str) -> None:
     assert atoms is not None
     counts = card.recipe.parameters["counts"]
     assert {s: list(atoms.symbols).count(s) for s in counts} == counts
+
+
+@pytest.mark.parametrize("name", ["sigesn-300", pytest.param("sigesn-13982", marks=pytest.mark.slow)])
+def test_what_is_shipped_lies_in_its_ranges(name: str) -> None:
+    card = load_structure(name)
+    assert [row for row in validate(make_structure(card.recipe), card) if not row.within] == []
 
 
 def test_wrong_parameters_are_named() -> None:
