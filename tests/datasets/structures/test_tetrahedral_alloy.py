@@ -14,8 +14,8 @@ from datasets.catalog import StructureRecipe, load_structure
 from datasets.errors import InputError
 from datasets.structures import make_structure
 from datasets.structures.shipping import shipped
-from datasets.structures.validate import validate
 from datasets.structures.valence_force_field import CONTACT, SPECIES
+from datasets.structures.validate import validate
 
 COUNTS = {"Si": 99, "Ge": 101, "Sn": 100}
 
