@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from datasets.catalog import StructureRecipe
+from datasets.catalog import StructureRecipe, load_structure
 from datasets.errors import InputError
 from datasets.structures import make_structure
 from datasets.structures.molecular_dynamics import simulate_dynamics
 from datasets.structures.potentials import SILICA_VASHISHTA
 from datasets.structures.silica import BOND, DENSITY, Parameters, crystal, cut
+from datasets.structures.validate import validate
 
 
 def bonds(atoms: Atoms) -> np.ndarray:
@@ -97,6 +98,14 @@ def test_the_melt_forgets_the_crystal() -> None:
     moved = (melt.positions - start.positions) / start.cell.lengths()
     moved = (moved - np.rint(moved)) * start.cell.lengths()
     assert np.sqrt(np.mean(np.sum(moved**2, axis=1))) > 3.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sio2-300", "sio2-300[seed=2]", "sio2-7704"])
+def test_a_particle_of_the_catalog_is_what_the_literature_says(name: str) -> None:
+    card = load_structure(name)
+    outside = [row for row in validate(make_structure(card.recipe), card) if not row.within]
+    assert not outside
 
 
 def test_wrong_parameters_are_named_before_any_work() -> None:
