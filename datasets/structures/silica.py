@@ -18,8 +18,8 @@ neighbours, where Vashishta's have none, the rest being threefold. So it is Vash
 
 What a quench at 1.3e14 K/s leaves in the core of the 6 nm particle, as measured: 2.197 g/cm³, Si–O 1.610 Å,
 O–O 2.62 Å, Si–Si 3.08 Å, O–Si–O 109.8 ± 4.3°, Si–O–Si 147.9 ± 10.5°, no homopolar bond; but 7 % of the Si
-lack an O and 4 % of the O a Si, as they do not in real glass. Primitive rings of 3 to 10 Si per Si: 0.03, 0.11,
-0.31, 0.39, 0.38, 0.27, 0.20, 0.09, most of them of six, if not by much.
+lack an O and 4 % of the O a Si, as they do not in real glass. Primitive rings of 3 to 10 Si, for each Si:
+0.03, 0.11, 0.31, 0.39, 0.38, 0.27, 0.20, 0.09, most of them of six, if not by much.
 """
 
 from __future__ import annotations
