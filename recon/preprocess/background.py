@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from datasets.errors import InputError
+from recon.preprocess.inpaint import subtract_inpainted
 
-Background = Literal["known", "border", "minimum", "none"]
+Background = Literal["known", "border", "minimum", "inpaint", "none"]
 
 BORDER = 2
 """Width [pixel] of the frame that `border` takes for empty."""
@@ -22,7 +23,9 @@ def subtract_background(
 
     `known` subtracts the measurement's own value [electrons per pixel]; `border` the mean of each image's
     outermost `BORDER` pixels, right when the object is inside; `minimum` the least pixel of the whole series,
-    as the public code of paper 003 does; `none` leaves the images. Raises `InputError` for another method.
+    as the public code of paper 003 does; `inpaint` the background continued underneath the object, with zero
+    outside its mask (`recon.preprocess.inpaint`); `none` leaves the images. Raises `InputError` for another
+    method.
     """
     if method == "none":
         return images
@@ -34,4 +37,6 @@ def subtract_background(
         return np.asarray(images - images[:, frame].mean(axis=1)[:, None, None])
     if method == "minimum":
         return np.asarray(images - images.min())
+    if method == "inpaint":
+        return subtract_inpainted(images)
     raise InputError(f"background must be one of {', '.join(get_args(Background))}, not {method!r}")

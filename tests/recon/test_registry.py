@@ -78,7 +78,10 @@ def test_parameters_override_a_variant() -> None:
         ("resire[n_iter=2.5]", "'n_iter' must be int, not 2.5"),
         ("resire[n_iter=true]", "'n_iter' must be int, not True"),
         ("resire[step=big]", "'step' must be float, not 'big'"),
-        ("resire[denoise=magic]", "'denoise' must be one of none, wiener, gaussian, not 'magic'"),
+        (
+            "resire[denoise=magic]",
+            "'denoise' must be one of none, wiener, gaussian, bm3d, nlm, wavelet, tv, not 'magic'",
+        ),
         ("resire[min_distance=far]", "'min_distance' must be float or none, not 'far'"),
         ("resire[n_iter=3,n_iter=4]", "'n_iter' is given twice"),
         ("resire[n_iter=3", "cannot read the name"),
