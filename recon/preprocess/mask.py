@@ -12,6 +12,8 @@ import numpy.typing as npt
 import scipy.ndimage
 from skimage.filters import threshold_otsu
 
+from recon.preprocess.anscombe import anscombe
+
 HALF_WINDOW = 3
 """Half the window [pixel] of the edge-preserving smoothing (published)."""
 
@@ -24,15 +26,17 @@ SMALLEST_PART = 0.1
 FRAME = 2
 """Width [pixel] of the frame of an image that is never the object: something must show the background."""
 
+FLAT = 1e-6
+"""Range of the smoothed image, in standard deviations of the noise, below which there is nothing to see."""
+
 
 def edge_preserving_smoothing(
     image: npt.NDArray[np.float64], half_window: int = HALF_WINDOW
 ) -> npt.NDArray[np.float64]:
     """The `image` (n_y, n_x) with each pixel the mean of that square around or beside it that varies least.
 
-    Of all squares of 2 `half_window` + 1 pixels that hold the pixel, so an edge is never averaged over. In
-    Poisson noise squares with few electrons vary less: the result draws masks, it is no estimate of the
-    image.
+    Of all squares of 2 `half_window` + 1 pixels that hold the pixel, so an edge is never averaged over. Where
+    noise grows with brightness, dark squares would win.
     """
     size = 2 * half_window + 1
     mean = scipy.ndimage.uniform_filter(image, size, mode="reflect")
@@ -53,15 +57,18 @@ def edge_preserving_smoothing(
 def object_mask(image: npt.NDArray[np.float64], *, margin: int) -> npt.NDArray[np.bool_]:
     """Where the `image` (n_y, n_x) shows the object, widened by `margin` [pixel].
 
+    Smoothed and cut are the square roots of the counts (`recon.preprocess.anscombe`): on the counts
+    themselves, as published, dark squares win and a disc of 10 electrons on 2 loses an eighth of its area.
     Otsu's threshold is half-way between the means of the two classes that it makes; `OTSU_FACTOR` is counted
-    from the lower one, so that a background below everything changes nothing. All false when nothing stands
-    out. Wrong for an object that reaches the edge of the image: the outermost `FRAME` pixels are taken for
-    background.
+    from the lower one, or a high background would be object. When nothing stands out all of the image is
+    object: better its background from the frame than nothing left. Wrong for an object that reaches the edge
+    of the image: the outermost `FRAME` pixels are always background.
     """
-    smooth = edge_preserving_smoothing(image)
-    mask = np.zeros(image.shape, dtype=bool)
-    if np.ptp(smooth) <= 0:
-        return mask
+    inside = np.zeros(image.shape, dtype=bool)
+    inside[FRAME:-FRAME, FRAME:-FRAME] = True
+    smooth = edge_preserving_smoothing(anscombe(np.maximum(image, 0.0)))
+    if np.ptp(smooth) < FLAT:
+        return inside
     bright = smooth > threshold_otsu(smooth)
     low, high = float(smooth[~bright].mean()), float(smooth[bright].mean())
     mask = smooth > low + OTSU_FACTOR * (high - low) / 2
@@ -72,6 +79,4 @@ def object_mask(image: npt.NDArray[np.float64], *, margin: int) -> npt.NDArray[n
         mask = (areas >= SMALLEST_PART * areas.max())[labels]
     if margin > 0:
         mask = scipy.ndimage.distance_transform_edt(~mask) <= margin
-    inside = np.zeros_like(mask)
-    inside[FRAME:-FRAME, FRAME:-FRAME] = True
     return np.asarray(mask & inside)

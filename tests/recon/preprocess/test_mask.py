@@ -24,7 +24,7 @@ def test_noise_is_smoothed(disc: np.ndarray) -> None:
     assert smooth[5:15].std() < 0.3 * noisy[5:15].std()
 
 
-@pytest.mark.parametrize("contrast", [8.0, 20.0])
+@pytest.mark.parametrize("contrast", [3.0, 20.0])
 def test_disc_is_found_and_widened(disc: np.ndarray, contrast: float) -> None:
     image = np.random.default_rng(0).poisson(np.where(disc, 2.0 + contrast, 2.0)).astype(float)
     mask, wide = object_mask(image, margin=0), object_mask(image, margin=5)
@@ -39,8 +39,8 @@ def test_specks_are_dropped(disc: np.ndarray) -> None:
     assert not object_mask(image, margin=0)[5:12, 5:12].any()
 
 
-def test_nothing_stands_out() -> None:
-    assert not object_mask(np.full((20, 20), 3.0), margin=4).any()
+def test_when_nothing_stands_out_nothing_is_thrown_away() -> None:
+    assert object_mask(np.full((20, 20), 3.0), margin=4)[FRAME:-FRAME, FRAME:-FRAME].all()
 
 
 def test_the_frame_is_background() -> None:
