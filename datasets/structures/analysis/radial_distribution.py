@@ -39,7 +39,7 @@ class RadialDistribution:
 
     def smooth(self, sigma: float) -> FloatArray:
         """g convolved with a Gaussian of standard deviation `sigma` [Å]."""
-        return np.asarray(gaussian_filter1d(self.g, sigma / STEP, mode="constant"))
+        return np.asarray(gaussian_filter1d(self.g, sigma / STEP, mode="nearest"))
 
     @property
     def first_minimum(self) -> float:
