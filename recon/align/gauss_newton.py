@@ -39,21 +39,48 @@ def step(
     residuals: FloatArray,
     derivatives: FloatArray,
     *,
-    weights: FloatArray | None = None,
-    damping: float = 0.0,
+    precision: FloatArray | None = None,
+    departure: FloatArray | None = None,
 ) -> FloatArray:
-    """The parameters (n_tilt, n) that minimise Σ w (residual − derivatives · parameters)² of each tilt.
+    """The parameters p (n_tilt, n) that minimise Σ (residual − derivatives · p)² of each tilt.
 
-    `residuals` (n_tilt, n_y, n_x) are measured minus calculated. The normal equations are of size n for each
-    tilt; `damping` is Marquardt's, relative to their diagonal. Directions that change nothing stay zero.
+    `residuals` (n_tilt, n_y, n_x) are measured minus calculated. With a `precision` (n_tilt, n) the sum has
+    the term Σ precision (departure + p)² of a prior, from whose centre the parameters are `departure`
+    (n_tilt, n) away (zero by default). The normal equations are of size n for each tilt; directions that
+    change nothing stay zero.
     """
     n_tilt, n = derivatives.shape[:2]
     rows = derivatives.reshape(n_tilt, n, -1)
-    weighted = rows if weights is None else rows * weights.reshape(n_tilt, 1, -1)
-    normal = weighted @ rows.transpose(0, 2, 1)
-    right = weighted @ residuals.reshape(n_tilt, -1, 1)
-    diagonal = np.sqrt(np.einsum("tii->ti", normal))
-    diagonal[diagonal == 0] = 1.0
-    scaled = normal / (diagonal[:, :, None] * diagonal[:, None, :]) + damping * np.eye(n)
-    found = np.linalg.pinv(scaled, rcond=1e-9, hermitian=True) @ (right / diagonal[:, :, None])
-    return np.asarray(found[:, :, 0] / diagonal)
+    normal = rows @ rows.transpose(0, 2, 1)
+    right = (rows @ residuals.reshape(n_tilt, -1, 1))[:, :, 0]
+    if precision is not None:
+        normal += precision[:, :, None] * np.eye(n)
+        if departure is not None:
+            right -= precision * departure
+    scale = np.sqrt(np.einsum("tii->ti", normal))
+    scale[scale == 0] = 1.0
+    scaled = normal / (scale[:, :, None] * scale[:, None, :])
+    found = np.linalg.pinv(scaled, rcond=1e-9, hermitian=True) @ (right / scale)[:, :, None]
+    return np.asarray(found[:, :, 0] / scale)
+
+
+def angle_step(
+    residuals: FloatArray, derivatives: FloatArray, *, departure: FloatArray, spread: float, nuisance: bool
+) -> FloatArray:
+    """Steps (n_tilt, 6) in scale, shift and turn; those of scale and shift are zero without `nuisance`.
+
+    The prior of the turns is as wide as `spread` [rad] about the nominal angles, `departure` (n_tilt, 3)
+    [rad] behind, in units of the noise: the mean square of each residual where its image is bright.
+    """
+    images = np.clip(derivatives[:, 0], 0, None)
+    bright = np.maximum(images.sum(axis=(1, 2)), np.finfo(float).tiny)
+    noise = np.sum(residuals**2 * images, axis=(1, 2)) / bright
+    precision, behind = np.zeros((2, *derivatives.shape[:2]))
+    precision[:, TURN], behind[:, TURN] = (noise / spread**2)[:, None], departure
+    if nuisance:
+        return step(residuals, derivatives, precision=precision, departure=behind)
+    found = np.zeros(derivatives.shape[:2])
+    found[:, TURN] = step(
+        residuals, derivatives[:, TURN], precision=precision[:, TURN], departure=behind[:, TURN]
+    )
+    return found

@@ -47,7 +47,7 @@ def misaligned(cluster: Callable[..., Atoms], images_of: Callable[..., FloatArra
         seed: int = 0,
     ) -> Series:
         rng = np.random.default_rng(seed)
-        atoms = cluster(n_atom, ("Au", "Cu"), seed)
+        atoms = cluster(n_atom, ("Au",), seed)
         atoms.positions += move
         theta = np.linspace(-75, 75, n_tilt)
         angles = np.stack([0 * theta, theta, 0 * theta], axis=-1)
@@ -70,7 +70,7 @@ def misaligned(cluster: Callable[..., Atoms], images_of: Callable[..., FloatArra
 
 
 def rotation_error(found: Rotation, true: Rotation) -> float:
-    """The root mean square error [deg] per axis of the laboratory, a common rotation of the specimen apart."""
+    """The root mean square error [deg] per axis, a common rotation of the specimen apart."""
     common = (true.inv() * found).mean()
     rest = (found * common.inv() * true.inv()).as_rotvec(degrees=True)
     return float(np.sqrt(np.mean(rest**2)))

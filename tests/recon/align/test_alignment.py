@@ -47,7 +47,9 @@ def test_the_branch_that_is_near(phi: float, theta: float, psi: float) -> None:
     if abs(abs(theta) - 90) < 1:
         return
     turns = Rotation.from_euler(EULER_SEQUENCE, angles, degrees=True)
-    np.testing.assert_allclose(euler_angles(turns, near=angles + [[20.0, 0.3, -20.0]]), angles, atol=1e-6)
+    np.testing.assert_allclose(
+        euler_angles(turns, near=angles + np.array([20.0, 0.3, -20.0])), angles, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("theta", [-90.0, 90.0])

