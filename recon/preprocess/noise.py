@@ -68,7 +68,7 @@ def estimate_noise(images: Array) -> Noise:
 
     Not for images sampled more coarsely than their band limit at high dose (atoms then pass the filter and
     the gain comes out too high), nor for one of uniform brightness, where slope and intercept cannot be told
-    apart.
+    apart. One of a single value is taken for counted electrons.
     """
     estimates = np.array([_through_high_pass(np.asarray(image, dtype=np.float64)) for image in images])
     return Noise(estimates[:, 0], estimates[:, 1])
