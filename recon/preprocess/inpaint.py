@@ -24,7 +24,7 @@ LENGTH = 4.0
 
 MARGIN = 8
 """Width [pixel] that is added to the mask, so that the object's faint edge does not count as background: with
-it less than 0.1 % of the object lies outside where it stands out from the noise of the background."""
+it less than 1 % of the object lies outside, once it stands out from the noise of the background."""
 
 TOLERANCE = 1e-4
 """Relative residual at which conjugate gradients stop."""
