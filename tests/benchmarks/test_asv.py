@@ -45,7 +45,7 @@ def test_asv_finds_no_fault_in_the_suite(tmp_path):
 
 def test_the_suite_covers_what_it_is_for(suite):
     timed = {name.rpartition("time_")[2] for name in suite if ".time_" in name}
-    assert {"image", "resire_iteration", "forward", "adjoint", "trace", "match"} <= timed
+    assert {"image", "resire_iteration", "forward", "adjoint", "trace", "match", "generate"} <= timed
     assert "tomography.Tomography.peakmem_resire" in suite
     assert {"accuracy.Accuracy.track_rmsd", "accuracy.Accuracy.track_tracing_error"} <= set(suite)
 
