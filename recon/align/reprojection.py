@@ -16,8 +16,8 @@ from recon.align.gauss_newton import derivative_images, step
 from recon.align.sparse_projector import SparseProjector
 from recon.align.support import specimen_masks, specimen_support
 from recon.base import Callback
-from recon.project.geometry import Geometry
-from recon.project.projector import Projector
+from recon.project.geometry import Geometry, is_single_axis
+from recon.project.projector import Projector, make_projector
 from recon.tomography.r_factor import r_factor
 
 FloatArray = npt.NDArray[np.float64]
@@ -75,8 +75,12 @@ def align_to_reprojections(
     found = Alignment.identity(geometry.rotations) if start is None else start
     shifts, scales = found.shifts, found.scales
     corrected = found.correct(projections, geometry.pixel_size)
-    # the masks move with the images; a shift yet to be found is well within their margin
-    projector = SparseProjector(geometry, support=specimen_support(specimen_masks(corrected), geometry))
+    projector: Projector
+    if is_single_axis(geometry.rotations):
+        projector = make_projector(geometry)
+    else:
+        # a shift yet to be found is well within the margin of the masks
+        projector = SparseProjector(geometry, support=specimen_support(specimen_masks(corrected), geometry))
     measured = torch.from_numpy(corrected).to(projector.dtype)
     volume = solve(projector, measured, first_iter)
     history: list[float] = []

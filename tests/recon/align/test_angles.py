@@ -12,6 +12,7 @@ from datasets.errors import InputError
 from datasets.schema import EULER_SEQUENCE
 from recon.align.angles import refine_angles
 from recon.align.sparse_projector import SparseProjector
+from recon.preprocess.denoise import wiener
 from recon.project.geometry import Geometry
 from recon.tomography.fista import fista
 
@@ -81,12 +82,14 @@ def test_the_grid_moves_three_steps_at_most(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("peak", "bound"), [(None, 0.1), (300, 0.2), (60, 0.3)])
+@pytest.mark.parametrize(("peak", "bound"), [(None, 0.11), (300, 0.17), (60, 0.3)])
 def test_a_particle_of_two_hundred_atoms(
     misaligned: Callable[..., Any], angle_error: Callable[..., float], peak: float | None, bound: float
 ) -> None:
+    """With the volume known, the Cramér–Rao bound would be 0.05° at 300 counts and 0.11° at 60."""
     series = misaligned(n_atom=200, n_tilt=24, n_pixel=64, angle=0.5, peak=peak)
-    geometry, _ = refine_angles(series.images, series.nominal)
+    images = series.images if peak is None else wiener(series.images + 1) - 1
+    geometry, _ = refine_angles(images, series.nominal)
     assert angle_error(geometry.rotations, series.turns) < bound
 
 
