@@ -15,10 +15,10 @@ from recon.align.gauge import without_rotation
 from recon.align.grid_search import grid_search
 from recon.align.joint_descent import joint_descent
 from recon.align.reprojection import Solver, default_solver
-from recon.align.sparse_projector import SparseProjector
 from recon.align.support import specimen_masks, specimen_support
 from recon.base import Callback
 from recon.project.geometry import Geometry
+from recon.project.sparse import SparseProjector
 from recon.tomography.r_factor import r_factor
 
 FloatArray = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from datasets.schema import EULER_SEQUENCE
 from recon.align.alignment import euler_angles
-from recon.align.sparse_projector import SparseProjector
+from recon.project.sparse import SparseProjector
 
 N_OFFSET = 7
 """Offsets per angle (public code of paper 003)."""

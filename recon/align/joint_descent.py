@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 from recon.align.alignment import Alignment
 from recon.align.gauge import with_mean_one, without_translation
 from recon.align.gauss_newton import SCALE, SHIFT, TURN, angle_step, derivative_images
-from recon.align.sparse_projector import SparseProjector
 from recon.base import Callback
+from recon.project.sparse import SparseProjector
 from recon.tomography.r_factor import r_factor
 
 FloatArray = npt.NDArray[np.float64]

@@ -13,11 +13,11 @@ from datasets.errors import InputError
 from recon.align.alignment import Alignment
 from recon.align.gauge import with_mean_one, without_translation
 from recon.align.gauss_newton import derivative_images, step
-from recon.align.sparse_projector import SparseProjector
 from recon.align.support import specimen_masks, specimen_support
 from recon.base import Callback
 from recon.project.geometry import Geometry, is_single_axis
 from recon.project.projector import Projector, make_projector
+from recon.project.sparse import SparseProjector
 from recon.tomography.r_factor import r_factor
 
 FloatArray = npt.NDArray[np.float64]

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import scipy.ndimage
 import torch
 
-from recon.align.sparse_projector import SparseProjector
 from recon.project.geometry import Geometry
+from recon.project.sparse import SparseProjector
 
 FloatArray = npt.NDArray[np.float64]
 

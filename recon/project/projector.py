@@ -41,16 +41,22 @@ def make_projector(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
 ) -> Projector:
-    """The fastest projector for `geometry`: a sparse matrix when all tilts are about y, else a splat.
+    """The fastest projector for `geometry`: a sparse matrix when all tilts are about y, else a splat, in
+    compiled loops on a CPU and by PyTorch's sampling on CUDA.
 
     Each voxel is split into `oversample`² sub-voxels in the plane normal to y; the projection is their mean.
     `device` is a PyTorch device or "auto" (CUDA where there is one). Raises `InputError`.
     """
     from recon.project.general import GeneralProjector
     from recon.project.single_axis import SingleAxisProjector
+    from recon.project.sparse import SparseProjector
 
-    kind = SingleAxisProjector if is_single_axis(geometry.rotations) else GeneralProjector
-    return kind(geometry, oversample=oversample, dtype=dtype, device=resolve_device(device))
+    found = resolve_device(device)
+    if is_single_axis(geometry.rotations):
+        return SingleAxisProjector(geometry, oversample=oversample, dtype=dtype, device=found)
+    if found.type == "cpu":
+        return SparseProjector(geometry, oversample=oversample, dtype=dtype)
+    return GeneralProjector(geometry, oversample=oversample, dtype=dtype, device=found)
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 from datasets.errors import InputError
 from datasets.schema import EULER_SEQUENCE
 from recon.align.angles import refine_angles
-from recon.align.sparse_projector import SparseProjector
 from recon.preprocess.denoise import wiener
 from recon.project.geometry import Geometry
+from recon.project.sparse import SparseProjector
 from recon.tomography.fista import fista
 
 

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from recon.align.alignment import Alignment
 from recon.align.joint_descent import joint_descent
-from recon.align.sparse_projector import SparseProjector
+from recon.project.sparse import SparseProjector
 from recon.tomography.fista import fista
 
 

@@ -13,6 +13,7 @@ from recon.project.general import GeneralProjector
 from recon.project.geometry import Geometry, sub_voxel_offsets
 from recon.project.projector import make_projector
 from recon.project.single_axis import SingleAxisProjector
+from recon.project.sparse import SparseProjector
 
 SIZES = st.integers(1, 9)
 OFFSETS = st.floats(-3, 3)
@@ -61,8 +62,9 @@ def test_general_projector_agrees_with_the_single_axis_one(geometry: Geometry, o
 def test_slabs_of_the_general_projector_do_not_show() -> None:
     axis = pixel_axis(12, 0.4)
     turns = Rotation.from_euler(EULER_SEQUENCE, [[10, 20, 30], [40, -50, 5]], degrees=True)
-    projector = make_projector(Geometry(turns, axis, axis, axis, 0.4), dtype=torch.float64)
-    assert isinstance(projector, GeneralProjector)
+    geometry, cpu = Geometry(turns, axis, axis, axis, 0.4), torch.device("cpu")
+    assert isinstance(make_projector(geometry), SparseProjector)
+    projector = GeneralProjector(geometry, dtype=torch.float64, device=cpu)
     volume = torch.rand(projector.geometry.volume_shape, dtype=torch.float64)
     whole = projector.forward(volume)
     projector._slab = 5

@@ -8,9 +8,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from datasets.schema import EULER_SEQUENCE, pixel_axis
-from recon.align.sparse_projector import SparseProjector, runs_of
 from recon.project.general import GeneralProjector
 from recon.project.geometry import Geometry
+from recon.project.sparse import SparseProjector, runs_of
 
 
 @pytest.fixture
@@ -27,11 +27,13 @@ def random(geometry: Geometry) -> Callable[[tuple[int, ...]], torch.Tensor]:
     return lambda shape: torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
+@pytest.mark.parametrize("oversample", [1, 2, 3])
 def test_the_same_map_as_the_general_projector(
-    geometry: Geometry, random: Callable[..., torch.Tensor]
+    geometry: Geometry, random: Callable[..., torch.Tensor], oversample: int
 ) -> None:
-    sparse = SparseProjector(geometry, dtype=torch.float64)
-    general = GeneralProjector(geometry, dtype=torch.float64, device=torch.device("cpu"))
+    cpu = torch.device("cpu")
+    sparse = SparseProjector(geometry, oversample=oversample, dtype=torch.float64)
+    general = GeneralProjector(geometry, oversample=oversample, dtype=torch.float64, device=cpu)
     volume, images = random(geometry.volume_shape), random(geometry.projection_shape)
     torch.testing.assert_close(sparse.forward(volume), general.forward(volume), rtol=0, atol=1e-9)
     torch.testing.assert_close(sparse.adjoint(images), general.adjoint(images), rtol=0, atol=1e-9)
@@ -59,6 +61,24 @@ def test_depth_moments(geometry: Geometry, random: Callable[..., torch.Tensor]) 
         depth = torch.from_numpy(turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z)
         expected = projector.forward(volume * depth)[tilt].numpy()
         np.testing.assert_allclose(moments[tilt], expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_change_nothing(
+    geometry: Geometry, random: Callable[..., torch.Tensor], threads: int
+) -> None:
+    """Three threads do not divide the four tilts, nor the fourteen planes."""
+    projector = SparseProjector(geometry, oversample=2, dtype=torch.float64)
+    volume, images = random(geometry.volume_shape), random(geometry.projection_shape)
+    before, answers = torch.get_num_threads(), []
+    try:
+        for n in (1, threads):
+            torch.set_num_threads(n)
+            answers.append((projector.forward(volume), projector.adjoint(images)))
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(answers[0][0], answers[1][0], rtol=0, atol=0)
+    torch.testing.assert_close(answers[0][1], answers[1][1], rtol=0, atol=1e-12)
 
 
 def test_runs_bracket_the_support() -> None:

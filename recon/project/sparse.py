@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
 import numba
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from recon.project.geometry import Geometry
+from recon.project.geometry import Geometry, sub_voxel_offsets
 
 FloatArray = npt.NDArray[np.float64]
 Runs = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
@@ -22,17 +26,20 @@ class SparseProjector:
     per voxel, so nothing but the volume is read. All voxels without a `support`.
 
     Cost of one product: about 20 operations per visited voxel and tilt; a forward projection passes over
-    zeros at the cost of reading them. Rotations can be changed (`turn`) at no cost.
+    zeros at the cost of reading them. Tilts (planes of z for the adjoint) are shared out among as many
+    threads as torch has. Rotations can be changed (`turn`) at no cost.
     """
 
     def __init__(
         self,
         geometry: Geometry,
         *,
+        oversample: int = 1,
         support: npt.NDArray[np.bool_] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.geometry, self.dtype, self.device = geometry, dtype, torch.device("cpu")
+        self._offsets = sub_voxel_offsets(oversample)
         self._runs = runs_of(np.ones(geometry.volume_shape, dtype=bool) if support is None else support)
 
     def turn(self, geometry: Geometry) -> None:
@@ -45,38 +52,64 @@ class SparseProjector:
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """A·volume: (n_z, n_y, n_x) to (n_tilt, n_y, n_x)."""
-        geometry = self.geometry
-        padded = self._padded()
-        _splat(
-            volume.contiguous().numpy(),
-            *self._runs,
-            *_terms(geometry, np.arange(len(geometry.rotations)), padded.dtype),
-            padded,
-            np.empty((1, 1, 1), dtype=padded.dtype),
-            False,
-        )
-        return torch.from_numpy(np.ascontiguousarray(padded[:, 1:-1, 1:-1]))
+        padded, nothing = self._padded(), np.empty((1, 1, 1), dtype=_numpy_type(self.dtype))
+        values = volume.contiguous().numpy()
+        passes = [_terms(self.geometry, offset, padded.dtype) for offset in self._offsets]
+
+        def splat(tilts: slice) -> None:
+            for steps, start in passes:
+                _splat(values, *self._runs, steps[tilts], start[tilts], padded[tilts], nothing, False)
+
+        _share_out(splat, len(padded))
+        return torch.from_numpy(padded[:, 1:-1, 1:-1] / len(passes))
 
     def adjoint(self, projections: torch.Tensor) -> torch.Tensor:
         """Aᵀ·projections: (n_tilt, n_y, n_x) to (n_z, n_y, n_x), zero outside the support."""
         padded = self._padded()
-        padded[:, 1:-1, 1:-1] = projections.numpy()
+        padded[:, 1:-1, 1:-1] = projections.numpy() / len(self._offsets)
         volume = self.zeros()
-        terms = _terms(self.geometry, np.arange(len(padded)), padded.dtype)
-        _gather(padded, *self._runs, *terms, volume.numpy())
+        first, last = self._runs
+        passes = [_terms(self.geometry, offset, padded.dtype) for offset in self._offsets]
+
+        def gather(planes: slice) -> None:
+            for steps, start in passes:
+                begin = start + steps[:, :, 2] * start.dtype.type(planes.start)
+                _gather(padded, first[planes], last[planes], steps, begin, volume.numpy()[planes])
+
+        _share_out(gather, len(volume))
         return volume
 
     def with_depth(self, volume: torch.Tensor) -> tuple[FloatArray, FloatArray]:
-        """The projections and their depth moments Σ V (R r)_z [Å], both (n_tilt, n_y, n_x)."""
+        """The projections and their depth moments Σ V (R r)_z [Å], both (n_tilt, n_y, n_x); one sub-voxel."""
         padded, moments = self._padded(), self._padded()
-        terms = _terms(self.geometry, np.arange(len(padded)), padded.dtype)
-        _splat(volume.contiguous().numpy(), *self._runs, *terms, padded, moments, True)
+        values = volume.contiguous().numpy()
+        steps, start = _terms(self.geometry, np.zeros(2), padded.dtype)
+
+        def splat(tilts: slice) -> None:
+            _splat(values, *self._runs, steps[tilts], start[tilts], padded[tilts], moments[tilts], True)
+
+        _share_out(splat, len(padded))
         return padded[:, 1:-1, 1:-1].astype(np.float64), moments[:, 1:-1, 1:-1].astype(np.float64)
 
     def _padded(self) -> npt.NDArray[np.floating]:
         n_tilt, n_y, n_x = self.geometry.projection_shape
-        kind = np.float64 if self.dtype == torch.float64 else np.float32
-        return np.zeros((n_tilt, n_y + 2, n_x + 2), dtype=kind)
+        return np.zeros((n_tilt, n_y + 2, n_x + 2), dtype=_numpy_type(self.dtype))
+
+
+def _numpy_type(dtype: torch.dtype) -> type[np.floating]:
+    return np.float64 if dtype == torch.float64 else np.float32
+
+
+def _share_out(work: Callable[[slice], None], n: int) -> None:
+    """`work` on slices that make up range(n), one for each of torch's threads."""
+    threads = min(torch.get_num_threads(), n)
+    bounds = np.linspace(0, n, threads + 1).round().astype(int).tolist()
+    slices = [slice(low, high) for low, high in pairwise(bounds)]
+    if threads == 1:
+        work(slices[0])
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, slices))
 
 
 def runs_of(support: npt.NDArray[np.bool_]) -> Runs:
@@ -89,13 +122,15 @@ def runs_of(support: npt.NDArray[np.bool_]) -> Runs:
 
 
 def _terms(
-    geometry: Geometry, tilts: npt.NDArray[np.int64], dtype: npt.DTypeLike
+    geometry: Geometry, offset: FloatArray, dtype: npt.DTypeLike
 ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
-    """Steps (n_tilt, 3, 3) of (column, row, depth) per voxel along (x, y, z), and where voxel 0 is."""
-    turns = geometry.rotations.as_matrix()[tilts]
+    """Steps (n_tilt, 3, 3) of (column, row, depth) per voxel along (x, y, z), and where voxel 0 is, for the
+    sub-voxel at the (z, x) `offset` [voxel].
+    """
+    turns = geometry.rotations.as_matrix()
     size = geometry.pixel_size
     corner = np.array([geometry.x[0], geometry.y[0], geometry.z[0]])
-    start = turns @ corner
+    start = turns @ (corner + np.array([offset[1], 0.0, offset[0]]) * size)
     start[:, :2] = (start[:, :2] - corner[:2]) / size + 1.0  # one pixel of padding
     steps = turns.copy()
     steps[:, 2] *= size
