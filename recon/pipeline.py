@@ -1,4 +1,4 @@
-"""The tomographic workflow: denoise, subtract the background, reconstruct, trace, classify."""
+"""The tomographic workflow: denoise, subtract the background, align, reconstruct, trace, classify."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import xarray as xr
 from ase import Atoms
 
 from datasets.errors import InputError
-from datasets.schema import check_measurement
+from datasets.schema import check_measurement, rotations
+from recon.align.alignment import Alignment
+from recon.align.angles import refine_angles
+from recon.align.series import Align, align
 from recon.atoms.classify import Classify, by_atomic_number, classify, shortest_bond
 from recon.atoms.trace import trace
 from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.preprocess.background import Background, subtract_background
 from recon.preprocess.denoise import Denoise, denoise
-from recon.project.geometry import Geometry
+from recon.preprocess.noise import Noise, estimate_noise
+from recon.project.geometry import Geometry, is_single_axis
 from recon.project.projector import Projector, make_projector
 from recon.tomography.r_factor import r_factor
 
@@ -36,12 +42,22 @@ CLOSEST_APPROACH = 0.75
 are 0.71 of a bond from their atoms; the minimum distances of paper 003's code are 0.70 to 0.87."""
 
 
+Angles = Literal["nominal", "refine", "grid"]
+"""The tilt angles as given; refined together with the volume; refined by the published grid search."""
+
+Detection = Literal["counted", "estimated"]
+"""Whether the counts are electrons, or their gain and read noise are estimated from the images."""
+
+
 @dataclass(frozen=True)
 class TomographicReconstructor(Reconstructor):
     """From an ADF tilt series to atoms by way of a volume; a subclass gives `volume`.
 
-    Fields: `denoise` and its `denoise_sigma` [Å] (`recon.preprocess.denoise`); `background`
-    (`recon.preprocess.background`); `oversample`, sub-voxels per voxel along x and z of the projector;
+    Fields: `denoise` and its `denoise_sigma` [Å] (`recon.preprocess.denoise`); `noise`, `counted` electrons
+    or gain and read noise `estimated` from the images, the mean of the series; `background`
+    (`recon.preprocess.background`); `align`, shifts and intensities (`recon.align.series`); `angles`,
+    `nominal`, `refine` or the published `grid` (`recon.align.angles`); `oversample`, sub-voxels per voxel
+    along x and z of the projector;
     `min_height`, the least height of a maximum relative to the volume's greatest value; `min_distance`
     between atoms [Å] (by default `CLOSEST_APPROACH` times the shortest bond of the species present);
     `classify` (`recon.atoms.classify`); `device`, a PyTorch device or "auto".
@@ -49,7 +65,10 @@ class TomographicReconstructor(Reconstructor):
 
     denoise: Denoise = "wiener"
     denoise_sigma: float = 0.0
+    noise: Detection = "counted"
     background: Background = "known"
+    align: Align = "none"
+    angles: Angles = "nominal"
     oversample: int = 2
     min_height: float = 1e-3
     min_distance: float | None = None
@@ -78,6 +97,8 @@ class TomographicReconstructor(Reconstructor):
                 False,
                 f"{self.name} needs at least {MIN_TILTS} tilts, this has {measurement.sizes['tilt']}",
             )
+        if self.align == "common_line" and not is_single_axis(rotations(measurement)):
+            return False, "the common line needs tilts about y only; align by center_of_mass instead"
         return True, ""
 
     def reconstruct(
@@ -91,18 +112,18 @@ class TomographicReconstructor(Reconstructor):
         start = time.perf_counter()
         record = _Record(callback)
         geometry = Geometry.of(measurement)
+        try:
+            images, geometry, corrections = self._prepare(measurement, geometry)
+        except InputError as problem:
+            # too few counts to align by: a fact about these data, not a mistake of the user
+            return Reconstruction(Atoms(), status=Status.ERROR, message=str(problem))
         projector = make_projector(geometry, oversample=self.oversample, device=self.device)
-        images = denoise(
-            measurement["counts"].values.astype(np.float64),
-            self.denoise,
-            sigma=self.denoise_sigma / geometry.pixel_size,
-        )
-        images = subtract_background(images, self.background, known=float(measurement.attrs["background"]))
         projections = torch.as_tensor(images).to(projector.dtype).to(projector.device)
         found = self.volume(projector, projections, record)
         stats = {
             "iterations": float(record.iterations),
             "r_factor": r_factor(projector.forward(found), projections),
+            **corrections,
         }
         volume = _with_coordinates(found, geometry)
         status, atoms = Status.OK, Atoms()
@@ -116,6 +137,25 @@ class TomographicReconstructor(Reconstructor):
         stats["peak_memory"] = _peak_memory()
         return Reconstruction(atoms, volume, status, status.sentence, stats)
 
+    def _prepare(
+        self, measurement: xr.Dataset, geometry: Geometry
+    ) -> tuple[npt.NDArray[np.float64], Geometry, dict[str, float]]:
+        """The images (n_tilt, n_y, n_x) to reconstruct from, their geometry, and how far both were moved."""
+        counts = measurement["counts"].values.astype(np.float64)
+        background = float(measurement.attrs["background"])
+        noise: Noise | None = None if self.noise == "counted" else estimate_noise(counts).pooled()
+        images = denoise(counts, self.denoise, sigma=self.denoise_sigma / geometry.pixel_size, noise=noise)
+        images = subtract_background(images, self.background, known=background)
+        if self.align == "none" and self.angles == "nominal":
+            return images, geometry, {}
+        _, found = align(images, geometry, self.align, background=background)
+        nominal = geometry.rotations
+        if self.angles != "nominal":
+            method: Literal["joint", "grid"] = "joint" if self.angles == "refine" else "grid"
+            geometry, found = refine_angles(images, geometry, method=method, start=found)
+        turned = np.asarray((geometry.rotations * nominal.inv()).magnitude())
+        return found.correct(images, geometry.pixel_size), geometry, _moves(found, turned)
+
     def _atoms(self, volume: xr.DataArray, elements: list[str]) -> Atoms:
         min_distance = self.min_distance
         if min_distance is None:
@@ -128,6 +168,15 @@ class TomographicReconstructor(Reconstructor):
         atoms = Atoms(symbols=list(symbols), positions=peaks.positions[atom])
         atoms.set_array("intensity", intensities[atom])
         return atoms
+
+
+def _moves(found: Alignment, turned: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Root mean square corrections: shift [Å], relative intensity, and rotation [deg] of a projection."""
+    return {
+        "shift_correction": float(np.sqrt(np.mean(np.sum(found.shifts**2, axis=1)))),
+        "scale_correction": float(np.std(found.scales)),
+        "angle_correction": float(np.rad2deg(np.sqrt(np.mean(turned**2)))),
+    }
 
 
 class _Record:
