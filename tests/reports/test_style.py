@@ -110,4 +110,11 @@ def test_short_names_are_short_and_different(labels: list[str]) -> None:
 
 def test_a_variant_keeps_the_name_it_was_asked_for_by() -> None:
     label = "resire[denoise=none,n_iter=50,oversample=3,step=0.25]"
-    assert short_names([label, "fbp"], ["fbp"]) == {label: "resire[…]", "fbp": "fbp"}
+    assert short_names([label, "fbp"], ["fbp"]) == {label: "resire[none,50,3,0.25]", "fbp": "fbp"}
+
+
+def test_a_long_name_is_said_by_its_values() -> None:
+    names = short_names(
+        ["fista[align=reprojection,angles=refine]", "fista[align=reprojection,denoise=gaussian]"]
+    )
+    assert list(names.values()) == ["fista[reprojection,refine]", "fista[reprojection,…]"]
