@@ -14,9 +14,9 @@ import numpy.typing as npt
 from ase import Atoms
 from pydantic import Field, field_validator
 
-from datasets.cards import Card
 from datasets.structures.embedded_atom import chosen_metals
-from datasets.structures.molecular_dynamics import Stage, simulate_dynamics
+from datasets.structures.melt_quench import MeltQuench
+from datasets.structures.molecular_dynamics import simulate_dynamics
 from datasets.structures.potentials import zhou_johnson_wadley
 from datasets.structures.workspace import Workspace
 
@@ -24,7 +24,7 @@ VERSION = 1
 FloatArray = npt.NDArray[np.float64]
 
 
-class Parameters(Card):
+class Parameters(MeltQuench):
     """The parameters of a film; the defaults are a small one of Ta."""
 
     element: str = "Ta"
@@ -32,14 +32,8 @@ class Parameters(Card):
     """Cubic bcc cells along x, y and z, of two atoms each; z is the normal of the film."""
     melt_temperature: float = Field(default=4500.0, gt=0)
     """Temperature of the melt [K]; Ta melts at 3290 K."""
-    melt_time: float = Field(default=10.0, ge=0)
-    """Time in the melt [ps]."""
     quench_rate: float = Field(default=1e14, gt=0)
     """Rate of cooling [K/s]."""
-    temperature: float = Field(default=300.0, ge=0)
-    """Temperature at which the quench ends [K]; a minimisation follows."""
-    timestep: float = Field(default=3.0, gt=0, le=4)
-    """Time step [fs]."""
 
     @field_validator("element")
     @classmethod
@@ -53,16 +47,6 @@ class Parameters(Card):
         if min(cells) < 5:
             raise ValueError("a film has at least 5 cells along each axis")
         return cells
-
-    def schedule(self) -> list[Stage]:
-        """Melt, quench, minimise."""
-        per_picosecond = 1000 / self.timestep
-        quench = (self.melt_temperature - self.temperature) / self.quench_rate * 1e12
-        return [
-            Stage("melt", round(self.melt_time * per_picosecond), self.melt_temperature, ensemble="langevin"),
-            Stage("quench", round(quench * per_picosecond), self.melt_temperature, self.temperature),
-            Stage("relax", 1000, ensemble="minimise"),
-        ]
 
 
 def generate(parameters: Parameters, seed: int, work: Workspace) -> Atoms:

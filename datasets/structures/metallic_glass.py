@@ -21,9 +21,9 @@ from pydantic import Field, field_validator
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from datasets.cards import Card
 from datasets.structures.embedded_atom import Metal, chosen_metals
-from datasets.structures.molecular_dynamics import Stage, simulate_dynamics
+from datasets.structures.melt_quench import MeltQuench
+from datasets.structures.molecular_dynamics import simulate_dynamics
 from datasets.structures.potentials import zhou_johnson_wadley
 from datasets.structures.workspace import Workspace
 
@@ -36,23 +36,13 @@ REACH = 1.5
 _FCC_BASIS = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 
 
-class Parameters(Card):
+class Parameters(MeltQuench):
     """The parameters of a glassy particle; the defaults are the composition of the Co–Pd–Pt particle."""
 
     counts: dict[str, Count | tuple[Count, Count]] = Field(
         default={"Co": 8322, "Pd": 6896, "Pt": 3138}, min_length=1
     )
     """Atoms of each element, or the least and the most: the seed draws evenly in the logarithm."""
-    melt_temperature: float = Field(default=2500.0, gt=0)
-    """Temperature of the melt [K]; well above melting, below where atoms leave the droplet."""
-    melt_time: float = Field(default=10.0, ge=0)
-    """Time in the melt [ps]: atoms must move by several distances to forget the lattice they start from."""
-    quench_rate: float = Field(default=5e13, gt=0)
-    """Rate of cooling [K/s]."""
-    temperature: float = Field(default=300.0, ge=0)
-    """Temperature at which the quench ends [K]; a minimisation follows."""
-    timestep: float = Field(default=3.0, gt=0, le=4)
-    """Time step [fs]."""
 
     @field_validator("counts")
     @classmethod
@@ -62,16 +52,6 @@ class Parameters(Card):
             if isinstance(count, tuple) and count[0] > count[1]:
                 raise ValueError(f"the least number of {symbol} must come before the most")
         return counts
-
-    def schedule(self) -> list[Stage]:
-        """Melt, quench, minimise."""
-        per_picosecond = 1000 / self.timestep
-        quench = (self.melt_temperature - self.temperature) / self.quench_rate * 1e12
-        return [
-            Stage("melt", round(self.melt_time * per_picosecond), self.melt_temperature, ensemble="langevin"),
-            Stage("quench", round(quench * per_picosecond), self.melt_temperature, self.temperature),
-            Stage("relax", 1000, ensemble="minimise"),
-        ]
 
 
 def generate(parameters: Parameters, seed: int, work: Workspace) -> Atoms:

@@ -7,10 +7,9 @@ from typing import ClassVar
 
 import torch
 
-from datasets.errors import InputError
 from recon.base import Callback
-from recon.pipeline import TomographicReconstructor
 from recon.project.projector import Projector
+from recon.tomography.iterative import IterativeReconstructor
 from recon.tomography.r_factor import absolute_sums, relative_residual
 
 
@@ -74,7 +73,7 @@ def fista(
 
 
 @dataclass(frozen=True)
-class FISTA(TomographicReconstructor):
+class FISTA(IterativeReconstructor):
     """Projected gradient descent with Nesterov's momentum (FISTA), then tracing and classification.
 
     The volume that RESIRE would have after about a quarter of the square of its iterations; where RESIRE is
@@ -85,11 +84,6 @@ class FISTA(TomographicReconstructor):
     reference: ClassVar[str] = "Beck & Teboulle, SIAM J. Imaging Sci. 2, 183 (2009)"
 
     n_iter: int = 54
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.n_iter < 1:
-            raise InputError(f"n_iter must be at least 1, not {self.n_iter}")
 
     def volume(self, projector: Projector, projections: torch.Tensor, callback: Callback) -> torch.Tensor:
         """The volume (n_z, n_y, n_x) after `n_iter` iterations."""

@@ -11,8 +11,8 @@ import torch
 from datasets.errors import InputError
 from datasets.naming import Value
 from recon.base import Callback
-from recon.pipeline import TomographicReconstructor
 from recon.project.projector import Projector
+from recon.tomography.iterative import IterativeReconstructor
 from recon.tomography.r_factor import absolute_sums, relative_residual
 
 
@@ -76,7 +76,7 @@ _PUBLISHED: Mapping[str, Value] = {
 
 
 @dataclass(frozen=True)
-class RESIRE(TomographicReconstructor):
+class RESIRE(IterativeReconstructor):
     """Real-space iterative reconstruction (RESIRE), then tracing and classification.
 
     Projected gradient descent with one global step; a `step` of 2 or more diverges.
@@ -101,8 +101,6 @@ class RESIRE(TomographicReconstructor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_iter < 1:
-            raise InputError(f"n_iter must be at least 1, not {self.n_iter}")
         if not self.step > 0:
             raise InputError(f"step must be positive, not {self.step}")
 

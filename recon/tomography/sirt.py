@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import torch
 
-from datasets.errors import InputError
 from datasets.naming import Value
 from recon.base import Callback
-from recon.pipeline import TomographicReconstructor
 from recon.project.projector import Projector
+from recon.tomography.iterative import IterativeReconstructor
 from recon.tomography.r_factor import absolute_sums, relative_residual
 
 
@@ -66,7 +65,7 @@ def _inverse(sums: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class SIRT(TomographicReconstructor):
+class SIRT(IterativeReconstructor):
     """Simultaneous iterative reconstruction (SIRT), then tracing and classification.
 
     Steps are scaled by row and column sums, so it never diverges; fine detail comes late, so that stopping
@@ -82,11 +81,6 @@ class SIRT(TomographicReconstructor):
     projections are here three sub-voxels per axis."""
 
     n_iter: int = 300
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.n_iter < 1:
-            raise InputError(f"n_iter must be at least 1, not {self.n_iter}")
 
     def volume(self, projector: Projector, projections: torch.Tensor, callback: Callback) -> torch.Tensor:
         """The volume (n_z, n_y, n_x) after `n_iter` iterations."""
