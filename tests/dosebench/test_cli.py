@@ -185,7 +185,7 @@ def test_a_bad_preset_is_refused_before_any_work(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["run", "smok"], "unknown preset 'smok'; did you mean 'smoke'?"),
+        (["run", "smok"], "unknown preset 'smok'; did you mean 'smoke'"),
         (["run", "missing.yaml"], "missing.yaml: No such file or directory"),
         (["info", "resire", "--validate"], "unknown structure or dataset 'resire'"),
         (["info", "resir"], "unknown name 'resir'; did you mean 'resire'"),
