@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
+
 import torch
 
 from recon.project.geometry import Geometry, sub_voxel_offsets
@@ -72,6 +75,14 @@ class GeneralProjector:
                 read = torch.ops.aten.grid_sampler_2d(image, self._grid(term, z), 0, 0, False)
                 volume[z] += read.reshape(volume[z].shape)
         return volume.mul_(self._share)
+
+    def subset(self, tilts: Sequence[int]) -> GeneralProjector:
+        """The projector of these `tilts` only, in that order."""
+        chosen = copy(self)
+        chosen.geometry = self.geometry.subset(tilts)
+        n = self._repeats
+        chosen._terms = [term for tilt in tilts for term in self._terms[tilt * n : (tilt + 1) * n]]
+        return chosen
 
     def _slabs(self) -> list[slice]:
         n_z = len(self.geometry.z)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +54,10 @@ class Geometry:
         turns = rotations(measurement)
         n_z = len(x) if is_single_axis(turns) else max(len(x), len(y))
         return cls(turns, x, y, pixel_axis(n_z, pixel_size), pixel_size)
+
+    def subset(self, tilts: Sequence[int]) -> Geometry:
+        """The same axes with the rotations of `tilts` only, in that order."""
+        return replace(self, rotations=self.rotations[list(tilts)])
 
     @property
     def volume_shape(self) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -31,6 +32,10 @@ class Projector(Protocol):
 
     def adjoint(self, projections: torch.Tensor) -> torch.Tensor:
         """Aᵀ·projections: (n_tilt, n_y, n_x) to (n_z, n_y, n_x)."""
+        ...
+
+    def subset(self, tilts: Sequence[int]) -> Projector:
+        """The projector of these `tilts` only, in that order, for a small part of what a new one costs."""
         ...
 
 

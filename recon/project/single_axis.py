@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 import scipy.sparse
@@ -39,6 +41,25 @@ class SingleAxisProjector:
         matrix = _matrix(geometry, oversample)
         self._forward = _torch_csr(matrix, dtype, device)
         self._adjoint = _torch_csr(matrix.T.tocsr(), dtype, device)
+
+    def subset(self, tilts: Sequence[int]) -> SingleAxisProjector:
+        """The projector of these `tilts` only, in that order: their rows of the matrix."""
+        chosen = copy(self)
+        chosen.geometry = self.geometry.subset(tilts)
+        n_x = len(self.geometry.x)
+        whole = self._forward
+        matrix = scipy.sparse.csr_array(
+            (
+                whole.values().cpu().numpy(),
+                whole.col_indices().cpu().numpy(),
+                whole.crow_indices().cpu().numpy(),
+            ),
+            shape=(whole.shape[0], whole.shape[1]),
+        )
+        rows = matrix[(np.asarray(tilts)[:, None] * n_x + np.arange(n_x)).ravel()]
+        chosen._forward = _torch_csr(rows, self.dtype, self.device)
+        chosen._adjoint = _torch_csr(rows.T.tocsr(), self.dtype, self.device)
+        return chosen
 
     def zeros(self) -> torch.Tensor:
         """A volume of zeros (n_z, n_y, n_x), y innermost in memory: the order of the matrix' columns."""

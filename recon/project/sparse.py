@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from itertools import pairwise
 
 import numba
@@ -45,6 +46,12 @@ class SparseProjector:
     def turn(self, geometry: Geometry) -> None:
         """Use the rotations of another `geometry` with the same axes."""
         self.geometry = geometry
+
+    def subset(self, tilts: Sequence[int]) -> SparseProjector:
+        """The projector of these `tilts` only, in that order."""
+        chosen = copy(self)
+        chosen.turn(self.geometry.subset(tilts))
+        return chosen
 
     def zeros(self) -> torch.Tensor:
         """A volume of zeros (n_z, n_y, n_x)."""

@@ -89,3 +89,23 @@ def test_bad_geometry_is_named() -> None:
         make_projector(Geometry(turn, axis, axis, axis, 0.4), oversample=0)
     with pytest.raises(InputError, match="device"):
         make_projector(Geometry(turn, axis, axis, axis, 0.4), device="abacus")
+
+
+@pytest.mark.parametrize("kind", ["single axis", "compiled", "sampled"])
+def test_a_subset_projects_its_tilts_and_no_others(kind: str) -> None:
+    axis, psi = pixel_axis(10, 0.4), 0.0 if kind == "single axis" else 5.0
+    turns = Rotation.from_euler(EULER_SEQUENCE, [[0, t, psi] for t in range(-60, 61, 20)], degrees=True)
+    geometry = Geometry(turns, axis, pixel_axis(8, 0.4), axis, 0.4)
+    whole = make_projector(geometry, oversample=2, dtype=torch.float64)
+    if kind == "sampled":
+        whole = GeneralProjector(geometry, oversample=2, dtype=torch.float64, device=torch.device("cpu"))
+    volume = torch.rand(geometry.volume_shape, dtype=torch.float64)
+    projections = whole.forward(volume)
+    tilts = [4, 0, 5]
+    part = whole.subset(tilts)
+    assert type(part) is type(whole)
+    np.testing.assert_allclose(part.geometry.rotations.as_matrix(), turns[tilts].as_matrix())
+    torch.testing.assert_close(part.forward(volume), projections[tilts])
+    others = part.adjoint(projections[tilts]) + whole.subset([1, 2, 3, 6]).adjoint(projections[[1, 2, 3, 6]])
+    torch.testing.assert_close(others, whole.adjoint(projections))
+    torch.testing.assert_close(whole.forward(volume), projections)
