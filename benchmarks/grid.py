@@ -19,7 +19,7 @@ from benchmarks.preset import PresetCard, load_preset
 from benchmarks.results import build_dataset, clear_results, write_results
 from datasets.catalog import DatasetCard, load_dataset
 from datasets.errors import InputError
-from datasets.naming import parse_name
+from datasets.naming import family
 from datasets.store import DatasetStore
 from recon.base import Reconstructor, Status
 
@@ -164,13 +164,13 @@ def _describe(card: DatasetCard, data_root: str | None) -> dict[str, str | int]:
     """What a reader of results needs to know of a dataset."""
     truth = DatasetStore(card, data_root).truth()
     return {
-        "base": parse_name(card.name)[0],
+        "base": family(card.name),
         "title": card.title,
         "engine": card.imaging.engine,
         "reference": card.reference,
         "elements": " ".join(sorted(set(truth.get_chemical_symbols()))),
         "n_atoms": len(truth),
-        "n_images": card.imaging.tilts.n,
+        "n_images": len(card.theta()),
     }
 
 

@@ -128,7 +128,7 @@ def thresholds(
 ) -> pd.DataFrame:
     """The threshold of every reconstructor on every kind of structure in `results`.
 
-    Datasets with the same base name (`cuau-150`, `cuau-150[seed=2]`) and engine are structures of one kind. A
+    Datasets of one family (`cuau-150`, `cuau-150[seed=2]`) and engine are structures of one kind. A
     failed cell has the failure value of its metric; a cell that was not run has none, so its dose is not met.
     One row per kind and reconstructor: base, engine, reconstructor, kind, dose, low, high, censored, text,
     n_structures, n_replicates. Raises `InputError` for a metric that is not in `results`.

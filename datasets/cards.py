@@ -57,7 +57,9 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"key {key!r} is missing"
     message = error["msg"].removeprefix("Value error, ")
-    return f"key {key!r}: {message[0].lower()}{message[1:]}, got {error['input']!r}"
+    sentence = f"key {key!r}: {message[0].lower()}{message[1:]}" if key else message
+    # what is wrong with a section as a whole is said in its message; its content would fill the screen
+    return sentence if isinstance(error["input"], Mapping) else f"{sentence}, got {error['input']!r}"
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

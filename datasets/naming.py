@@ -46,6 +46,18 @@ def _scalar(name: str, text: str) -> Value:
     return value
 
 
+DRAWS = ("seed", "imperfection_seed", "phonon_seed")
+"""Options that ask for another draw of the same thing."""
+
+
+def family(name: str) -> str:
+    """What siblings that differ in a draw have in common: `cuau-150[n_tilts=10,seed=3]` is one of the
+    `cuau-150[n_tilts=10]`. The engine is said apart, wherever datasets are grouped.
+    """
+    base, options = parse_name(name)
+    return format_name(base, {k: v for k, v in options.items() if k not in (*DRAWS, "engine")})
+
+
 def format_name(base: str, options: dict[str, Value]) -> str:
     """The inverse of `parse_name`, with options in alphabetical order."""
     if not options:

@@ -75,12 +75,12 @@ def check_field_of_view(card: DatasetCard, atoms: Atoms) -> None:
 def _expected(store: DatasetStore, atoms: Atoms, progress: bool) -> xr.Dataset:
     """The noise-free images per unit dose, with nominal coordinates; each tilt is stored as it is done."""
     card = store.card
-    theta = card.imaging.tilts.theta()
-    imperfections = Imperfections.draw(card.imperfections, len(theta))
-    rotations = imperfections.rotations(theta)
-    bar = tqdm(
-        range(len(theta)), desc=f"imaging {card.name}", unit="tilt", disable=None if progress else True
-    )
+    nominal = card.imaging.tilts.theta()
+    imperfections = Imperfections.draw(card.imperfections, len(nominal), card.imaging.n_pixels)
+    rotations = imperfections.rotations(nominal)
+    recorded = card.imperfections.recorded(nominal)
+    tilts = np.flatnonzero(recorded).tolist()
+    bar = tqdm(tilts, desc=f"imaging {card.name}", unit="tilt", disable=None if progress else True)
     images = []
     for tilt in bar:
         url = store.image_url(tilt)
@@ -94,7 +94,8 @@ def _expected(store: DatasetStore, atoms: Atoms, progress: bool) -> xr.Dataset:
             )
             write_piece(url, xr.Dataset({"fraction": (("y", "x"), image)}))
         images.append(read_piece(url)["fraction"].values)
-    fractions = imperfections.apply(np.stack(images), card.imaging.pixel_size)
+    fractions = imperfections.of(recorded).apply(np.stack(images), card.imaging.pixel_size)
+    theta = card.theta()
     axis = pixel_axis(card.imaging.n_pixels, card.imaging.pixel_size)
     zero = np.zeros_like(theta)
     return xr.Dataset(

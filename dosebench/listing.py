@@ -83,9 +83,11 @@ def describe(name: str) -> str:
         return _page(base, preset.title, preset.model_dump(exclude={"name", "title"}))
     if base in known["datasets"] or base.endswith((".yaml", ".yml")):
         from datasets.catalog import load_dataset, structure_card_of
+        from datasets.catalog.overrides import option_names
 
         card = load_dataset(name)
         page = _page(card.name, card.title, card.model_dump(exclude={"name", "title"}))
+        page += "\n" + "\n".join(_rows({f"options ({base}[key=value,…])": option_names(card)}, ""))
         structure = structure_card_of(card.structure)
         return page if structure is None else f"{page}\n\n{_describe_structure(structure)}"
     if base in known["structures"]:

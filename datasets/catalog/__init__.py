@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from datasets.cards import Card, load_card, parse_card
+from datasets.catalog.overrides import format_override, in_words_of_names, override
 from datasets.errors import InputError, unknown_name
 from datasets.naming import parse_name
 
@@ -24,7 +25,7 @@ class StructureRecipe(Card):
 
     generator: str
     version: int = 1
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     parameters: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("parameters")
@@ -87,7 +88,7 @@ class ImperfectionCard(Card):
     microscope.
     """
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     tilt_rms: float = Field(default=0.0, ge=0)
     """Tilt-angle error on each of phi, theta, psi, normal, rms [deg]."""
     defocus_range: float = Field(default=0.0, ge=0)
@@ -96,6 +97,23 @@ class ImperfectionCard(Card):
     """Misalignment along x and y, uniform in ± this [Å]."""
     intensity_rms: float = Field(default=0.0, ge=0)
     """Relative error of each image's intensity, normal, rms."""
+    scan_rms: float = Field(default=0.0, ge=0)
+    """Scan noise: displacement of each row along x, the fast axis, normal and independent, rms [Å]."""
+    drift_rms: float = Field(default=0.0, ge=0)
+    """Drift of the specimen from the first row to the last, along each of x and y, normal, rms [Å]."""
+    missing_wedge: float = Field(default=0.0, ge=0, lt=180)
+    """Opening [deg] of the wedge about ±90° whose tilts are not recorded: 40 leaves those within ±70°."""
+
+    def content(self) -> dict[str, Any]:
+        """What decides the counts. What came after the first cards counts only where it is not zero, so that
+        their keys stay what they were.
+        """
+        later = ("scan_rms", "drift_rms", "missing_wedge")
+        return self.model_dump(exclude={name for name in later if not getattr(self, name)})
+
+    def recorded(self, theta: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Which of the nominal tilts `theta` (n_tilt,) [deg] lie outside the missing wedge."""
+        return np.asarray(np.abs(theta) <= 90 - self.missing_wedge / 2 + 1e-9) | (self.missing_wedge == 0)
 
 
 class ImagingCard(Card):
@@ -104,7 +122,7 @@ class ImagingCard(Card):
     modality: Literal["adf"] = "adf"
     engine: Literal["multislice", "abtem", "linear"] = "multislice"
     version: int = 1
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     energy_eV: float = Field(gt=0)
     semiangle_mrad: float = Field(gt=0)
     defocus: float = 0.0
@@ -154,6 +172,18 @@ class DatasetCard(Card):
     def _named_structure(cls, structure: object) -> object:
         return load_structure(structure).recipe if isinstance(structure, str) else structure
 
+    @model_validator(mode="after")
+    def _tilts_are_left(self) -> DatasetCard:
+        if not len(self.theta()):
+            wedge = self.imperfections.missing_wedge
+            raise ValueError(f"a missing_wedge of {wedge:g}° leaves no tilt of the series")
+        return self
+
+    def theta(self) -> npt.NDArray[np.float64]:
+        """The nominal angles [deg] of the images that are recorded, (n_recorded,)."""
+        theta = self.imaging.tilts.theta()
+        return theta[self.imperfections.recorded(theta)]
+
     def structure_key(self) -> str:
         """Content key of the structure."""
         return self.structure.key()
@@ -169,7 +199,7 @@ class DatasetCard(Card):
 
     def key(self) -> str:
         """Content key of the store: everything that decides the counts of a dose and replicate."""
-        return content_key([self.images_key(), self.imperfections.model_dump(), self.background])
+        return content_key([self.images_key(), self.imperfections.content(), self.background])
 
 
 def content_key(content: object) -> str:
@@ -224,23 +254,27 @@ def load_dataset(name: str) -> DatasetCard:
     """The card called `name`.
 
     `name` is one in the catalog or the path of a YAML file; `cuau-150[seed=3]` overrides the structure's
-    seed (another particle of the same kind) and `cuau-150[engine=linear]` the engine. The card keeps the
-    full name, so that noise seeds differ between such siblings. Raises `InputError`.
+    seed (another particle of the same kind), `cuau-150[engine=linear]` the engine, and every number of the
+    acquisition and its imperfections can be given (`datasets.catalog.overrides`). The card has the full
+    name, in one spelling, so that noise seeds differ between such siblings. Raises `InputError`.
     """
-    base, options = parse_name(name)
+    base, given = parse_name(name)
     if base.endswith((".yaml", ".yml")):
         card = load_card(DatasetCard, Path(base))
     elif base in dataset_names():
         card = load_card(DatasetCard, FOLDER / f"{base}.yaml")
     else:
         raise unknown_name("dataset", base, dataset_names())
-    if not options:
+    if not given:
         return card
-    content = card.model_dump()
-    for option, value in options.items():
-        section = {"seed": "structure", "engine": "imaging"}.get(option)
-        if section is None:
-            raise InputError(f"dataset {name!r}: {unknown_name('option', option, ['seed', 'engine'])}")
-        content[section][option] = value
-    content["name"] = f"{card.name}[{','.join(f'{k}={v}' for k, v in sorted(options.items()))}]"
-    return parse_card(DatasetCard, content, where=f"dataset {name!r}")
+    content = override(card, given, name)
+    try:
+        changed = parse_card(DatasetCard, content, where=f"dataset {name!r}")
+    except InputError as error:
+        raise InputError(in_words_of_names(str(error), card)) from None
+    cost = card.cost
+    if changed.imaging.engine == "linear":
+        cost = "seconds, by the linear engine"
+    elif changed.structure == card.structure and changed.images_key() != card.images_key():
+        cost = f"not measured with these numbers; {card.name}: {cost}"
+    return changed.model_copy(update={"name": format_override(card, changed, given), "cost": cost})

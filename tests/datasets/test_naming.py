@@ -12,7 +12,7 @@ from pydantic import Field
 
 from datasets.cards import Card, load_card, parse_card
 from datasets.errors import InputError, unknown_name
-from datasets.naming import Value, format_name, parse_name
+from datasets.naming import Value, family, format_name, parse_name
 
 WORDS = st.text(string.ascii_lowercase, min_size=2).filter(
     lambda w: w not in {"true", "false", "null", "yes", "no", "on", "off", "nan", "inf", "infinity"}
@@ -30,6 +30,19 @@ def test_format_and_parse_are_inverse(base: str, options: dict[str, Value]) -> N
 
 def test_a_bare_word_is_a_variant() -> None:
     assert parse_name("resire[published, n_iter=5]") == ("resire", {"variant": "published", "n_iter": 5})
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("cuau-150", "cuau-150"),
+        ("cuau-150[seed=3]", "cuau-150"),
+        ("cuau-150[engine=linear,seed=3]", "cuau-150"),
+        ("cuau-150[seed=3,tilt_rms=0.5,imperfection_seed=2]", "cuau-150[tilt_rms=0.5]"),
+    ],
+)
+def test_a_family_is_what_differs_in_a_draw_only(name: str, kind: str) -> None:
+    assert family(name) == kind
 
 
 def test_scientific_notation_is_a_number() -> None:

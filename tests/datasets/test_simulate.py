@@ -68,6 +68,23 @@ def test_shifts_and_background_share_the_images(tiny_card: DatasetCard, tmp_path
     assert len(list((tmp_path / "images").iterdir())) == 1
 
 
+def test_a_missing_wedge_and_scan_noise_share_the_images(tiny_card: DatasetCard, tmp_path: Path) -> None:
+    full = simulate(tiny_card, [1e3], root=str(tmp_path), progress=False)
+    wedge = tiny_card.model_copy(update={"imperfections": ImperfectionCard(missing_wedge=60)})
+    kept = simulate(wedge, [1e3], root=str(tmp_path), progress=False)
+    inside = np.abs(full.expected()["theta"].values) <= 60
+    np.testing.assert_array_equal(kept.expected()["theta"], full.expected()["theta"][inside])
+    np.testing.assert_array_equal(kept.expected()["expected"], full.expected()["expected"][inside])
+    data = kept.measurement(1e3, 0)
+    check_measurement(data)
+    assert data.sizes["tilt"] == inside.sum()
+    assert data.attrs["dose_total"] == inside.sum() * 1e3
+    noisy = tiny_card.model_copy(update={"imperfections": ImperfectionCard(scan_rms=0.2, drift_rms=0.5)})
+    moved = simulate(noisy, [1e3], root=str(tmp_path), progress=False).expected()["expected"]
+    assert float(np.abs(moved - full.expected()["expected"]).max()) > 0
+    assert len(list((tmp_path / "images").iterdir())) == 1
+
+
 def test_shifted_images_move_and_tilt_errors_stay_out_of_the_angles(
     tiny_card: DatasetCard, tiny_store: DatasetStore, tmp_path: Path
 ) -> None:

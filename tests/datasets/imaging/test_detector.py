@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.catalog import ImperfectionCard, load_dataset
+from datasets.catalog import DatasetCard, ImperfectionCard, load_dataset
 from datasets.errors import InputError
-from datasets.imaging.detector import Imperfections, detector_angles, draw_counts, fourier_shift, noise_seed
+from datasets.imaging.detector import (
+    Imperfections,
+    detector_angles,
+    displace_rows,
+    draw_counts,
+    fourier_shift,
+    noise_seed,
+)
+from datasets.imaging.linear import width
+from datasets.schema import pixel_axis
 
 
 def test_counts_are_poisson_around_dose_times_expected_plus_background() -> None:
@@ -52,7 +61,7 @@ def test_a_subpixel_shift_moves_a_gaussian_and_keeps_its_sum(dy: float, dx: floa
 
 
 def test_no_imperfections_is_the_identity() -> None:
-    none = Imperfections.draw(ImperfectionCard(seed=3), 4)
+    none = Imperfections.draw(ImperfectionCard(seed=3), 4, 6)
     images = np.random.default_rng(0).uniform(size=(4, 6, 6))
     np.testing.assert_array_equal(none.apply(images, 0.3), images)
     assert not none.angles.any()
@@ -74,8 +83,102 @@ def test_shifts_and_intensities_act_on_images_in_angstrom() -> None:
     image = np.zeros((1, 9, 9))
     image[0, 4, 4] = 1.0
     zero = np.zeros(1)
-    errors = Imperfections(np.zeros((1, 3)), zero, np.array([[0.6, -0.3]]), np.array([0.5]))
+    none = np.zeros((1, 2))
+    errors = Imperfections(
+        np.zeros((1, 3)), zero, np.array([[0.6, -0.3]]), np.array([0.5]), none, np.zeros((1, 9))
+    )
     assert errors.apply(image, 0.3)[0, 6, 3] == pytest.approx(1.5)
+
+
+def atoms_image(card: DatasetCard, moved: np.ndarray | None = None) -> np.ndarray:
+    """Linear image of ten atoms by the optics of `card`; `moved` (n_y, 2) [Å] displaces the atoms as (y, x)
+    while each row is written.
+    """
+    imaging = card.imaging
+    axis = pixel_axis(imaging.n_pixels, imaging.pixel_size)
+    rng = np.random.default_rng(2)
+    y, x = rng.uniform(-6, 6, (2, 10))
+    dy, dx = np.zeros((2, len(axis))) if moved is None else moved.T
+    along_y = np.exp(-((axis[:, None] - y - dy[:, None]) ** 2) / (2 * width(imaging) ** 2))
+    along_x = np.exp(-((axis[None, :, None] - x - dx[:, None, None]) ** 2) / (2 * width(imaging) ** 2))
+    return np.asarray(np.einsum("jk,jik,k->ji", along_y, along_x, rng.uniform(1, 3, 10)))
+
+
+SAMPLED = ["cuau-150[source_sigma=0.35]", "bao-987[source_sigma=0.35,pixel_size=0.3]", "copdpt-300"]
+"""Optics whose images are sampled so finely that hardly anything lies beyond the Nyquist frequency."""
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+@settings(max_examples=20)
+@given(scan=st.floats(0, 0.3), drift=st.tuples(st.floats(-1, 1), st.floats(-1, 1)), seed=st.integers(0, 99))
+def test_rows_are_displaced_as_if_the_atoms_had_moved(
+    name: str, scan: float, drift: tuple[float, float], seed: int
+) -> None:
+    card = load_dataset(name)
+    n = card.imaging.n_pixels
+    moved = np.outer(np.linspace(-0.5, 0.5, n), drift)
+    moved[:, 1] += scan * np.random.default_rng(seed).normal(size=n)
+    image = atoms_image(card)
+    found = displace_rows(image, moved / card.imaging.pixel_size)
+    np.testing.assert_allclose(found, atoms_image(card, moved), atol=2e-3 * image.max())
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+@settings(max_examples=20)
+@given(shift=st.floats(0, 1.5), scan=st.floats(0, 0.3), seed=st.integers(0, 99))
+def test_shifts_and_scan_noise_conserve_the_counts(name: str, shift: float, scan: float, seed: int) -> None:
+    card = load_dataset(name)
+    imaging = card.imaging
+    drawn = ImperfectionCard(seed=seed, shift_range=shift, scan_rms=scan)
+    errors = Imperfections.draw(drawn, 3, imaging.n_pixels)
+    images = np.stack([atoms_image(card)] * 3)
+    moved = errors.apply(images, imaging.pixel_size)
+    np.testing.assert_allclose(moved.sum((1, 2)), images.sum((1, 2)), rtol=2e-3)
+    rows = np.stack([np.zeros(imaging.n_pixels), errors.scan[0] / imaging.pixel_size], axis=1)
+    np.testing.assert_allclose(
+        displace_rows(images[0], rows).sum(axis=1), images[0].sum(axis=1), rtol=1e-9, atol=1e-9
+    )
+
+
+@given(
+    image=st.integers(0, 999),
+    shape=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    dx=st.integers(-9, 9),
+    dy=st.integers(-9, 9),
+)
+def test_rows_displaced_by_whole_pixels_are_rolled(
+    image: int, shape: tuple[int, int], dx: int, dy: int
+) -> None:
+    values = np.random.default_rng(image).normal(size=shape)
+    rows = np.tile([dy, dx], (shape[0], 1))
+    np.testing.assert_allclose(displace_rows(values, rows), np.roll(values, (dy, dx), (0, 1)), atol=1e-12)
+    np.testing.assert_allclose(displace_rows(values, 0 * rows), values, atol=1e-12)
+
+
+@settings(max_examples=20)
+@given(drift=st.floats(-1.5, 1.5))
+def test_a_drift_along_the_slow_axis_stretches_the_image(drift: float) -> None:
+    """While the specimen follows the scan it is seen longer: counts grow by 1 / (1 − drift / height)."""
+    card = load_dataset("copdpt-300")
+    imaging, image = card.imaging, atoms_image(card)
+    rows = np.outer(np.linspace(-0.5, 0.5, len(image)), [drift, 0.0]) / imaging.pixel_size
+    height = (len(image) - 1) * imaging.pixel_size
+    found = displace_rows(image, rows).sum()
+    assert found == pytest.approx(image.sum() / (1 - drift / height), rel=1e-3)
+
+
+def test_scan_noise_and_drift_leave_the_other_draws_alone() -> None:
+    card = ImperfectionCard(seed=1, tilt_rms=0.5, defocus_range=30, shift_range=2, intensity_rms=0.1)
+    with_scan = card.model_copy(update={"scan_rms": 0.2, "drift_rms": 0.5})
+    before, after = Imperfections.draw(card, 400, 50), Imperfections.draw(with_scan, 400, 50)
+    for name in ("angles", "defocus", "shifts", "intensities"):
+        np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
+    assert not before.scan.any()
+    assert not before.drifts.any()
+    assert after.scan.std() == pytest.approx(0.2, rel=0.05)
+    assert after.drifts.std() == pytest.approx(0.5, rel=0.1)
+    some = np.arange(400) % 3 == 0
+    np.testing.assert_array_equal(after.of(some).scan, after.scan[some])
 
 
 def test_the_detector_is_clipped_to_what_the_sampling_carries() -> None:

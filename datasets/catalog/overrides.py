@@ -1,0 +1,124 @@
+"""Numbers of a dataset card changed by its name: `copdpt-300[tilt_rms=0.5]`, `cuau-150[tilt_range=60]`.
+
+Two names that ask for the same thing become one, `format_override`, because the noise is drawn from the name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from datasets.errors import InputError, unknown_name
+from datasets.naming import Value, format_name
+
+if TYPE_CHECKING:
+    from datasets.catalog import DatasetCard
+
+Path = tuple[str, ...]
+
+TILT_RANGE = "tilt_range"
+"""As many tilts as before, evenly from minus this to plus this [deg]."""
+
+KEPT = ("seed", "engine")
+"""Options that stay in a name even where they repeat the card: such names have always had their own noise."""
+
+_RENAMED: Mapping[str, Path] = {
+    "seed": ("structure", "seed"),
+    "engine": ("imaging", "engine"),
+    "phonon_seed": ("imaging", "seed"),
+    "imperfection_seed": ("imperfections", "seed"),
+    "tilt_start": ("imaging", "tilts", "start"),
+    "tilt_stop": ("imaging", "tilts", "stop"),
+    "n_tilts": ("imaging", "tilts", "n"),
+    "background": ("background",),
+}
+
+
+def options(card: DatasetCard) -> dict[str, Path]:
+    """Every option of a name and where its value lies in the card: each number of the acquisition and of its
+    imperfections under its own name, and those that need another.
+    """
+    own = {
+        field: (section, field)
+        for section in ("imaging", "imperfections")
+        for field, info in type(getattr(card, section)).model_fields.items()
+        if info.annotation in (int, float) and field not in ("seed", "version")
+    }
+    return dict(_RENAMED) | own
+
+
+def option_names(card: DatasetCard) -> list[str]:
+    """Every option that a name may have, in alphabetical order."""
+    return sorted([*options(card), TILT_RANGE], key=str.lower)
+
+
+def override(card: DatasetCard, given: Mapping[str, Value], name: str) -> dict[str, Any]:
+    """The content of `card` with the values of `given`, to be held to the schema; `name` is for the errors.
+
+    Raises `InputError` for an unknown option, for one that is not a finite number, and for a `tilt_range`
+    beside the `tilt_start` or `tilt_stop` that it stands for.
+    """
+    known = options(card)
+    content = card.model_dump()
+    for option, value in given.items():
+        if option not in known and option != TILT_RANGE:
+            word = str(value) if option == "variant" else option  # a word without a value
+            raise InputError(f"dataset {name!r}: {unknown_name('option', word, option_names(card))}")
+        if option != "engine" and (
+            isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)
+        ):
+            said = str(value).lower() if isinstance(value, bool) or value is None else value
+            raise InputError(f"dataset {name!r}: option {option!r} must be a finite number, not {said}")
+        if option == TILT_RANGE:
+            clash = {"tilt_start", "tilt_stop"} & set(given)
+            if clash:
+                raise InputError(f"dataset {name!r}: give {TILT_RANGE!r} or {min(clash)!r}, not both")
+            assert isinstance(value, (int, float))
+            _put(content, known["tilt_start"], -value)
+            _put(content, known["tilt_stop"], value)
+        else:
+            _put(content, known[option], value)
+    return content
+
+
+def format_override(card: DatasetCard, changed: DatasetCard, given: Mapping[str, Value]) -> str:
+    """The one name of `changed`, which is `card` with other numbers: the options that differ, in alphabetical
+    order, whatever was `given` in whatever order and spelling.
+    """
+    said: dict[str, Value] = {}
+    for option, path in options(card).items():
+        before, after = _get(card, path), _get(changed, path)
+        if before != after or (option in KEPT and option in given):
+            said[option] = _plain(after)
+    tilts = changed.imaging.tilts
+    if tilts.start == -tilts.stop and ("tilt_start" in said or "tilt_stop" in said):
+        said.pop("tilt_start", None)
+        said.pop("tilt_stop", None)
+        said[TILT_RANGE] = _plain(tilts.stop)
+    return format_name(card.name, said)
+
+
+def in_words_of_names(sentence: str, card: DatasetCard) -> str:
+    """A sentence about keys of the card (`imaging.tilts.n`), speaking of the options that set them."""
+    for option, path in options(card).items():
+        sentence = sentence.replace(f"key '{'.'.join(path)}'", f"option {option!r}")
+    return sentence
+
+
+def _plain(value: Any) -> Value:
+    """30 for 30.0, so that both are one name."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
+
+
+def _get(card: DatasetCard, path: Path) -> Any:
+    found: Any = card
+    for step in path:
+        found = getattr(found, step)
+    return found
+
+
+def _put(content: dict[str, Any], path: Path, value: Value) -> None:
+    for step in path[:-1]:
+        content = content[step]
+    content[path[-1]] = value
