@@ -1,0 +1,115 @@
+"""Identification and position precision by species, by our rule and by that of paper 003, over replicates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.cells import CellResult
+from benchmarks.metrics.published import published_scores
+from benchmarks.summary import mean_interval
+from reports.published import ALL, SPECIMENS, specimen_like
+from reports.series import Series
+
+ONE_TO_ONE = "one to one"
+PAPERS_RULE = "paper's rule"
+PAPER = "paper"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over `n` replicates with its interval; NaN where there is none."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What one method got right of one species: `identified` and `called` (of the atoms called so, those that
+    are) [%], `rmsd` [pm] of the atoms identified. The paper's rule has no `called`: false atoms are free.
+    """
+
+    species: str
+    rule: str
+    identified: Estimate
+    called: Estimate
+    rmsd: Estimate
+    n_atoms: int
+
+
+def accuracy(series: Series, method: str, dose: float) -> list[Accuracy]:
+    """Every species of a series and all together, by both rules; failed cells count as nothing found."""
+    cells = series.replicates(method, dose)
+    like = specimen_like(series.elements, series.n_atoms)
+    cutoff = like.cutoff if like else max(s.cutoff for s in SPECIMENS)
+    numbers = cells[0].truth().get_chemical_symbols()
+    counts = {**{e: numbers.count(e) for e in series.elements}, ALL: len(numbers)}
+    ours = [one_to_one(c, series.elements, counts) for c in cells]
+    theirs = [papers_rule(c, series.elements, cutoff) for c in cells]
+    return [
+        Accuracy(
+            species,
+            rule,
+            *(_estimate([s[quantity][species] for s in scores], quantity) for quantity in QUANTITIES),
+            n_atoms=counts[species],
+        )
+        for rule, scores in ((ONE_TO_ONE, ours), (PAPERS_RULE, theirs))
+        for species in (*series.elements, ALL)
+    ]
+
+
+QUANTITIES = ("identified", "called", "rmsd")
+Scores = Mapping[str, Mapping[str, float]]
+"""Quantity, then species, to value."""
+
+
+def one_to_one(cell: CellResult, elements: Sequence[str], counts: Mapping[str, int]) -> Scores:
+    """Of a cell, by the one-to-one rule: percentages and pm. All together are pooled over the species."""
+    scores = cell.scores
+    identified = {e: scores[f"identified_{e}"] for e in elements}
+    called = {e: scores[f"identified_precision_{e}"] for e in elements}
+    rmsd = {e: scores[f"identified_rmsd_{e}"] for e in elements}
+    right = {e: identified[e] * counts[e] for e in elements}
+    total = sum(right.values())
+    squares = sum(right[e] * rmsd[e] ** 2 for e in elements if right[e])
+    identified[ALL] = total / counts[ALL]
+    called[ALL] = total / scores["n_answer"] if scores["n_answer"] else 0.0
+    rmsd[ALL] = math.sqrt(squares / total) if total else math.nan
+    return {"identified": _percent(identified), "called": _percent(called), "rmsd": rmsd}
+
+
+def papers_rule(cell: CellResult, elements: Sequence[str], cutoff: float) -> Scores:
+    """Of a cell, by the rule of paper 003 with its `cutoff` [Å], from the stored atoms."""
+    answer = None if cell.failed else cell.answer()
+    if answer is None:
+        found = dict.fromkeys((*elements, ALL), 0.0)
+        nothing = dict.fromkeys((*elements, ALL), math.nan)
+        return {"identified": found, "called": nothing, "rmsd": nothing}
+    scores = published_scores(answer, cell.truth(), cutoff=cutoff)
+    names = {ALL: "", **{e: f"_of_{e}" for e in elements}}
+    return {
+        "identified": _percent({key: scores[f"published_identified{end}"] for key, end in names.items()}),
+        "called": dict.fromkeys(names, math.nan),
+        "rmsd": {key: scores[f"published_rmsd{end}"] for key, end in names.items()},
+    }
+
+
+def _percent(values: Mapping[str, float]) -> dict[str, float]:
+    return {key: 100 * value for key, value in values.items()}
+
+
+def _estimate(values: Sequence[float], quantity: str) -> Estimate:
+    high = None if quantity == "rmsd" else 100.0
+    return Estimate(*mean_interval(np.asarray(values, dtype=np.float64), 0.0, high))
+
+
+def position_errors(cells: Sequence[CellResult]) -> np.ndarray:
+    """Distances [pm] between the matched atoms and the true ones, (n,), of all answered `cells`."""
+    found = [100 * np.linalg.norm(c.arrays()["residuals"], axis=1) for c in cells if not c.failed]
+    return np.concatenate(found) if found else np.empty(0)

@@ -1,0 +1,179 @@
+"""The figures of paper 003 from a results folder: one page, and every figure for print."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets.errors import InputError
+from reports.figures import style
+from reports.figures.paper_003 import alignment, alloy, defocus, silicon, tilt_angles
+from reports.figures.plate import Plate, compose
+from reports.page.paper import Drawn, render
+from reports.provenance import provenance
+from reports.report import PAGE, file_name
+from reports.series import Collection, open_collection
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAPERS = ("003",)
+PRESETS = {"small": "paper-003-small", "full": "paper-003"}
+"""The preset that is run, by scale."""
+
+REFERENCE = (
+    "“Accurate determination of the 3D atomic structure of amorphous materials”, Nature (2026), "
+    "doi:10.1038/s41586-025-09857-4"
+)
+CACHE = "reconstructed"
+"""The folder of what was reconstructed again for the pictures; it may be deleted."""
+
+FIGURES: tuple[tuple[str, Callable[[Collection, Path], Plate | list[Plate]]], ...] = (
+    ("Fig. 1", silicon.plates),
+    ("Fig. 2", alloy.sigesn),
+    ("Fig. 3", alloy.copdpt),
+    ("Extended Data Fig. 5", alignment.plate),
+    ("Extended Data Fig. 6", defocus.plate),
+    ("Extended Data Fig. 7", tilt_angles.plate),
+)
+"""Each figure of the paper, and what draws it."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What was written: the page, the titles of the figures, and a sentence for whatever is missing."""
+
+    page: Path
+    figures: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def write_paper(
+    results: str | Path,
+    out: str | Path | None = None,
+    *,
+    data_root: str | None = None,
+    progress: bool = False,
+) -> Paper:
+    """Draw the figures of paper 003 from the folder `results` into `out` (default: RESULTS/paper-003).
+
+    Pictures of volumes take the counts below `data_root`, from which a few cells are reconstructed again,
+    once. OUT/index.html is the page; OUT/figures holds each figure as PNG, SVG and PDF with captions.md;
+    OUT/numbers.csv all numbers. A figure that the results do not allow is a sentence. Raises `InputError` or
+    `StoreError` when there are no results, or when `out` cannot be written.
+    """
+    from tqdm import tqdm
+
+    collection = open_collection(results, data_root)
+    folder = Path(results) / "paper-003" if out is None else Path(out)
+    drawn: list[Drawn] = []
+    missing: list[tuple[str, str]] = []
+    tables: list[list[str]] = []
+    captions = [f"# Figures of paper 003 from {collection.preset}", ""]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
+            figures = Path(part) / "figures"
+            figures.mkdir()
+            for title, draw in tqdm(FIGURES, unit="figure", disable=None if progress else True):
+                try:
+                    found = draw(collection, folder / CACHE)
+                except InputError as error:
+                    missing.append((title, _sentence(error)))
+                    continue
+                for plate in found if isinstance(found, list) else [found]:
+                    drawn.append(write_plate(plate, figures))
+                    tables += [[plate.key, *row] for row in plate.rows[1:]]
+                    captions += [f"**{plate.key}: {plate.title}.** {plate.caption}", ""]
+                    captions += [f"Note: {note}\n" for note in plate.notes]
+            missing += [("Results", note) for note in collection.notes]
+            (figures / "captions.md").write_text("\n".join(captions), encoding="utf-8")
+            header = ("figure", *(drawn[0].rows[0] if drawn else ()))
+            (Path(part) / "numbers.csv").write_text(_csv([header, *tables]), encoding="utf-8")
+            (Path(part) / PAGE).write_text(
+                render(
+                    drawn,
+                    missing,
+                    reference=REFERENCE,
+                    name=collection.preset,
+                    provenance=provenance([cell for s in collection.series for cell in s.cells]),
+                    command="dosebench paper 003",
+                ),
+                encoding="utf-8",
+            )
+            _replace(Path(part), folder)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise InputError(f"{folder}: the figures cannot be written there ({error.strerror})") from error
+    return Paper(
+        folder / PAGE,
+        tuple(figure.title for figure in drawn),
+        tuple(f"{title}: {reason}" for title, reason in missing),
+    )
+
+
+def write_plate(plate: Plate, folder: Path) -> Drawn:
+    """A plate in `folder` as PNG, SVG and PDF, and both its layouts for the page."""
+    import matplotlib.pyplot as plt
+
+    name = file_name(plate.key)
+    with style.paper():
+        wide = compose(plate.panels)
+        caption = f"{plate.title}. {plate.caption}"
+        wide.savefig(folder / f"{name}.png", metadata={"Software": None, "Description": caption})
+        wide.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None, "Subject": caption})
+        (folder / f"{name}.svg").write_bytes(_svg(wide))
+        narrow = compose(plate.panels, narrow=True)
+        made = Drawn(
+            key=name,
+            title=plate.title,
+            wide=_svg(wide),
+            wide_size=_pixels(wide),
+            narrow=_svg(narrow),
+            narrow_size=_pixels(narrow),
+            caption=plate.caption,
+            alt=plate.alt,
+            notes=plate.notes,
+            rows=plate.rows,
+        )
+        plt.close(wide)
+        plt.close(narrow)
+    return made
+
+
+def _pixels(figure: Figure) -> tuple[int, int]:
+    width, height = figure.get_size_inches()
+    return round(100 * width), round(100 * height)
+
+
+def _svg(figure: Figure) -> bytes:
+    import matplotlib
+
+    drawn = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none"}):  # text as text: a tenth of the size
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    return drawn.getvalue()
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _sentence(error: InputError) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _replace(part: Path, folder: Path) -> None:
+    """Put what is complete in the place of what was there."""
+    if (folder / "figures").exists():
+        os.replace(folder / "figures", part / "earlier")
+    for name in ("figures", "numbers.csv", PAGE):
+        os.replace(part / name, folder / name)
