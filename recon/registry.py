@@ -21,6 +21,11 @@ BUILT_IN = {
     "sirt": "recon.tomography.sirt:SIRT",
     "resire": "recon.tomography.resire:RESIRE",
     "fista": "recon.tomography.fista:FISTA",
+    "mlem": "recon.tomography.mlem:MLEM",
+    "sart": "recon.tomography.sart:SART",
+    "wbp": "recon.tomography.wbp:WBP",
+    "resire-fourier": "recon.tomography.resire_fourier:RESIREFourier",
+    "genfire": "recon.tomography.genfire:GENFIRE",
 }
 
 
