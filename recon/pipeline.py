@@ -87,6 +87,14 @@ class TomographicReconstructor(Reconstructor):
     def volume(self, projector: Projector, projections: torch.Tensor, callback: Callback) -> torch.Tensor:
         """The volume (n_z, n_y, n_x) that explains `projections` (n_tilt, n_y, n_x)."""
 
+    def volume_with_background(
+        self, projector: Projector, projections: torch.Tensor, background: torch.Tensor, callback: Callback
+    ) -> torch.Tensor:
+        """As `volume`, given also the `background` that was subtracted (same shape): together with the
+        `projections` it makes up the images again, for methods whose model holds it.
+        """
+        return self.volume(projector, projections, callback)
+
     def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
         """Whether this is an ADF tilt series of at least `MIN_TILTS` images."""
         modality = measurement.attrs.get("modality")
@@ -113,13 +121,15 @@ class TomographicReconstructor(Reconstructor):
         record = _Record(callback)
         geometry = Geometry.of(measurement)
         try:
-            images, geometry, corrections = self._prepare(measurement, geometry)
+            images, background, geometry, corrections = self._prepare(measurement, geometry)
         except InputError as problem:
             # too few counts to align by: a fact about these data, not a mistake of the user
             return Reconstruction(Atoms(), status=Status.ERROR, message=str(problem))
         projector = make_projector(geometry, oversample=self.oversample, device=self.device)
-        projections = torch.as_tensor(images).to(projector.dtype).to(projector.device)
-        found = self.volume(projector, projections, record)
+        projections, subtracted = (
+            torch.as_tensor(part).to(projector.dtype).to(projector.device) for part in (images, background)
+        )
+        found = self.volume_with_background(projector, projections, subtracted, record)
         stats = {
             "iterations": float(record.iterations),
             "r_factor": r_factor(projector.forward(found), projections),
@@ -139,22 +149,26 @@ class TomographicReconstructor(Reconstructor):
 
     def _prepare(
         self, measurement: xr.Dataset, geometry: Geometry
-    ) -> tuple[npt.NDArray[np.float64], Geometry, dict[str, float]]:
-        """The images (n_tilt, n_y, n_x) to reconstruct from, their geometry, and how far both were moved."""
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Geometry, dict[str, float]]:
+        """The images (n_tilt, n_y, n_x) to reconstruct from, the background that was taken from them, their
+        geometry, and how far they were moved.
+        """
         counts = measurement["counts"].values.astype(np.float64)
         background = float(measurement.attrs["background"])
         noise: Noise | None = None if self.noise == "counted" else estimate_noise(counts).pooled()
-        images = denoise(counts, self.denoise, sigma=self.denoise_sigma / geometry.pixel_size, noise=noise)
-        images = subtract_background(images, self.background, known=background)
+        whole = denoise(counts, self.denoise, sigma=self.denoise_sigma / geometry.pixel_size, noise=noise)
+        images = subtract_background(whole, self.background, known=background)
+        subtracted = whole - images
         if self.align == "none" and self.angles == "nominal":
-            return images, geometry, {}
+            return images, subtracted, geometry, {}
         _, found = align(images, geometry, self.align, background=background)
         nominal = geometry.rotations
         if self.angles != "nominal":
             method: Literal["joint", "grid"] = "joint" if self.angles == "refine" else "grid"
             geometry, found = refine_angles(images, geometry, method=method, start=found)
         turned = np.asarray((geometry.rotations * nominal.inv()).magnitude())
-        return found.correct(images, geometry.pixel_size), geometry, _moves(found, turned)
+        images, subtracted = (found.correct(part, geometry.pixel_size) for part in (images, subtracted))
+        return images, subtracted, geometry, _moves(found, turned)
 
     def _atoms(self, volume: xr.DataArray, elements: list[str]) -> Atoms:
         min_distance = self.min_distance
