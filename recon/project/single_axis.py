@@ -1,4 +1,4 @@
-"""Projection for tilts about y: one sparse matrix, shared by all rows of the image."""
+"""Projection for tilts about y: every row of the image by itself, and all of them alike."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ import scipy.sparse
 import torch
 
 from datasets.errors import InputError
+from recon.project import tiled
+from recon.project.footprint import make_footprint
 from recon.project.geometry import Geometry, is_single_axis, sub_voxel_offsets
-
-COLUMNS = 64
-"""Rows of the image that go through the matrix together, 256 bytes in float32: the part of the volume that
-neighbouring rays share then stays in the second cache. 290³ voxels and 60 tilts on one core: a projection
-takes 1.2 s with all 290 at once, 0.5 s with 64, 0.8 s with 16."""
 
 
 class SingleAxisProjector:
-    """Linear splat of voxels for rotations about y, as one sparse matrix and its transpose.
+    """Linear splat of voxels for rotations about y, and its exact adjoint.
 
     Such a tilt mixes x and z only, so A is a matrix (n_tilt·n_x, n_z·n_x) that acts on the volume reshaped to
     (n_z·n_x, n_y): every y is one column. A voxel is split into `oversample`² sub-voxels, each one shared
-    linearly between the two nearest pixels; what falls off the image is lost. A and Aᵀ are both kept as CSR,
-    so that both products read their matrix and write their answer in order.
+    linearly between the two nearest pixels; what falls off the image is lost. On a CPU the products are
+    compiled loops over tiles of the slice (`recon.project.tiled`), the rows of the image shared out among as
+    many threads as torch has; on CUDA they are those of the sparse matrix.
 
-    Cost of one product: 2·nnz·n_y operations, nnz ≈ 2 n_tilt n_z n_x (2.5 with 2×2 sub-voxels), and at the
-    least 8·nnz + 4·n_y·(n_z + n_tilt)·n_x bytes of traffic in float32. For 80³ voxels and 20 tilts: 41
-    million operations and 4.6 MB. Measured on one core: README of `recon`.
+    Cost of one product: 2·nnz·n_y operations, nnz ≈ 2 n_tilt n_z n_x (2.5 with 2×2 sub-voxels). Floor of the
+    loops, which take three pixels per voxel: six loads, and three stores or one, per voxel, tilt and eight
+    rows in float32. Measured: README of `recon`.
     """
 
     def __init__(
@@ -38,27 +36,22 @@ class SingleAxisProjector:
         if not is_single_axis(geometry.rotations):
             raise InputError("the single-axis projector takes rotations about y only")
         self.geometry, self.dtype, self.device = geometry, dtype, device
-        matrix = _matrix(geometry, oversample)
-        self._forward = _torch_csr(matrix, dtype, device)
-        self._adjoint = _torch_csr(matrix.T.tocsr(), dtype, device)
+        self._tilts = np.arange(len(geometry.rotations))
+        if device.type == "cpu":
+            self._footprint = make_footprint(
+                geometry, oversample, np.dtype(str(dtype).removeprefix("torch."))
+            )
+        else:
+            self._set_matrix(_matrix(geometry, oversample))
 
     def subset(self, tilts: Sequence[int]) -> SingleAxisProjector:
-        """The projector of these `tilts` only, in that order: their rows of the matrix."""
+        """The projector of these `tilts` only, in that order."""
         chosen = copy(self)
         chosen.geometry = self.geometry.subset(tilts)
-        n_x = len(self.geometry.x)
-        whole = self._forward
-        matrix = scipy.sparse.csr_array(
-            (
-                whole.values().cpu().numpy(),
-                whole.col_indices().cpu().numpy(),
-                whole.crow_indices().cpu().numpy(),
-            ),
-            shape=(whole.shape[0], whole.shape[1]),
-        )
-        rows = matrix[(np.asarray(tilts)[:, None] * n_x + np.arange(n_x)).ravel()]
-        chosen._forward = _torch_csr(rows, self.dtype, self.device)
-        chosen._adjoint = _torch_csr(rows.T.tocsr(), self.dtype, self.device)
+        chosen._tilts = self._tilts[list(tilts)]
+        if self.device.type != "cpu":
+            n_x = len(self.geometry.x)
+            chosen._set_matrix(self._matrix[(np.asarray(tilts)[:, None] * n_x + np.arange(n_x)).ravel()])
         return chosen
 
     def zeros(self) -> torch.Tensor:
@@ -69,25 +62,23 @@ class SingleAxisProjector:
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """A·volume: (n_z, n_y, n_x) to (n_tilt, n_y, n_x)."""
         n_tilt, n_y, n_x = self.geometry.projection_shape
-        columns = volume.permute(0, 2, 1).reshape(-1, n_y)
-        return _product(self._forward, columns).reshape(n_tilt, n_x, n_y).permute(0, 2, 1)
+        columns = volume.permute(0, 2, 1).contiguous()
+        if self.device.type == "cpu":
+            return tiled.forward(self._footprint, columns, n_x, self._tilts).permute(0, 2, 1)
+        return (self._forward @ columns.reshape(-1, n_y)).reshape(n_tilt, n_x, n_y).permute(0, 2, 1)
 
     def adjoint(self, projections: torch.Tensor) -> torch.Tensor:
         """Aᵀ·projections: (n_tilt, n_y, n_x) to (n_z, n_y, n_x)."""
         n_z, n_y, n_x = self.geometry.volume_shape
-        columns = projections.permute(0, 2, 1).reshape(-1, n_y)
-        return _product(self._adjoint, columns).reshape(n_z, n_x, n_y).permute(0, 2, 1)
+        columns = projections.permute(0, 2, 1).contiguous()
+        if self.device.type == "cpu":
+            return tiled.adjoint(self._footprint, columns, n_z, self._tilts).permute(0, 2, 1)
+        return (self._adjoint @ columns.reshape(-1, n_y)).reshape(n_z, n_x, n_y).permute(0, 2, 1)
 
-
-def _product(matrix: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """matrix·columns, `COLUMNS` at a time on a CPU."""
-    n = columns.shape[1]
-    if n <= COLUMNS or columns.device.type != "cpu":
-        return matrix @ columns
-    answer = torch.empty((matrix.shape[0], n), dtype=columns.dtype)
-    for start in range(0, n, COLUMNS):
-        answer[:, start : start + COLUMNS] = matrix @ columns[:, start : start + COLUMNS].contiguous()
-    return answer
+    def _set_matrix(self, matrix: scipy.sparse.csr_array) -> None:
+        self._matrix = matrix
+        self._forward = _torch_csr(matrix, self.dtype, self.device)
+        self._adjoint = _torch_csr(matrix.T.tocsr(), self.dtype, self.device)
 
 
 def _matrix(geometry: Geometry, oversample: int) -> scipy.sparse.csr_array:
