@@ -54,7 +54,7 @@ def fbp(
     for tilt, direction in enumerate(projector.geometry.rotations.apply(axis)):
         along = direction[:2] / np.linalg.norm(direction[:2])
         across = (q_x * along[1] - q_y * along[0]).abs()
-        ramp = across.clamp(min=1 / (4 * pad_x)) * _window(across / (0.5 * cutoff), window)
+        ramp = across.clamp(min=1 / (4 * pad_x)) * window_at(across / (0.5 * cutoff), window)
         spectrum = torch.fft.rfft2(projections[tilt], s=(pad_y, pad_x))
         spectrum = spectrum * (float(weights[tilt]) * ramp).to(projections)
         filtered[tilt] = torch.fft.irfft2(spectrum, s=(pad_y, pad_x))[:n_y, :n_x]
@@ -62,7 +62,7 @@ def fbp(
     return volume.clamp(min=0) if positivity else volume
 
 
-def _window(fraction: torch.Tensor, window: Window) -> torch.Tensor:
+def window_at(fraction: torch.Tensor, window: Window) -> torch.Tensor:
     """The window at frequencies given as fractions of the cut-off."""
     inside = (fraction <= 1).to(fraction)
     if window == "hann":
