@@ -9,7 +9,10 @@ from scipy.spatial.transform import Rotation
 from datasets.schema import EULER_SEQUENCE, pixel_axis
 from recon.project.geometry import Geometry
 from recon.project.projector import Projector, make_projector
+from recon.tomography.mlem import mlem
 from recon.tomography.resire import resire
+from recon.tomography.sart import sart
+from recon.tomography.wbp import wbp
 
 N_PIXEL = 96
 N_TILT = 41
@@ -53,6 +56,18 @@ class Tomography:
     def time_resire_iteration(self, tilts: str) -> None:
         """One iteration from a given volume."""
         resire(self.projector, self.projections, 1, initial=self.volume)
+
+    def time_mlem_iteration(self, tilts: str) -> None:
+        """One iteration from a given volume, and the sensitivities that the first one needs."""
+        mlem(self.projector, self.projections, 1, initial=self.volume)
+
+    def time_sart_sweep(self, tilts: str) -> None:
+        """One sweep over all tilts from a given volume, and what the first one needs."""
+        sart(self.projector, self.projections, 1, initial=self.volume)
+
+    def time_wbp(self, tilts: str) -> None:
+        """The whole reconstruction: weights, filter, one adjoint."""
+        wbp(self.projector, self.projections)
 
     def time_make_projector(self, tilts: str) -> None:
         """What a change of geometry costs, as in angular refinement."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -32,6 +32,7 @@ def test_successive_tilts_look_from_different_directions(theta: np.ndarray) -> N
     assert step.min() > 5 * np.diff(theta)[0] - 30
 
 
+@settings(deadline=None)
 @given(st.lists(ANGLES, min_size=1, max_size=12), st.data())
 def test_every_tilt_once(angles: list[tuple[float, float, float]], data: st.DataObject) -> None:
     turns = Rotation.from_euler(EULER_SEQUENCE, angles, degrees=True)
