@@ -108,13 +108,11 @@ def plate(collection: Collection, cache: Path) -> Plate:
         panels=tuple(panels),
         caption=(
             f"{words.scale(series)}, {in_words(series.card.imperfections)}, at {style.dose_text(dose)} "
-            "e⁻/Å² per "
-            f"image; {names}. {told}Histograms: intensities of traced atoms (n = "
-            f"{', '.join(counts) or '0'}; one "
-            f"replicate) by true species. Last three panels: {words.rules(collection, series)} The paper's "
-            "images "
-            "are those of an earlier study, whose errors it puts between "
-            f"{SHIFT_RANGE[0]:g} and {SHIFT_RANGE[1]:g} Å. {words.interval(series, after, [dose])}"
+            f"e⁻/Å² per image; {names}. {told}Histograms: intensities of traced atoms (n = "
+            f"{', '.join(counts) or '0'}; one replicate) by true species. Last three panels: "
+            f"{words.rules(collection, series)} The paper's images are those of an earlier study, whose "
+            f"errors it puts between {SHIFT_RANGE[0]:g} and {SHIFT_RANGE[1]:g} Å. "
+            f"{words.interval(series, after, [dose])}"
         ),
         alt="Centres of mass, common lines and intensities of every image before and after alignment; peak "
         "intensities and accuracy by species before and after.",
@@ -256,12 +254,9 @@ def _told(analysis: Analysis) -> str:
     lines = [rms(p - p.mean(axis=0)) for p in analysis.profiles]
     return (
         f"a, b, centre of mass of every image (n = {len(analysis.theta)}) off the projection of one common "
-        "centre, "
-        f"across (x) and along (y) the tilt axis; rms before and after: {along}. c, their intensities; rms "
-        "about "
-        f"the mean {100 * analysis.totals[0].std():.1f} to {100 * analysis.totals[1].std():.1f} %. Bars: "
-        "the true "
-        "errors; where alignment uses the volume, centres of mass need not agree best. d, e, sums over x "
-        "of every "
-        f"image, blue to yellow with the tilt; rms about their mean {lines[0]:.3f} to {lines[1]:.3f}. "
+        f"centre, across (x) and along (y) the tilt axis; rms before and after: {along}. c, their "
+        f"intensities; rms about the mean {100 * analysis.totals[0].std():.1f} to "
+        f"{100 * analysis.totals[1].std():.1f} %. Bars: the true errors; where alignment uses the volume, "
+        "centres of mass need not agree best. d, e, sums over x of every image, blue to yellow with the "
+        f"tilt; rms about their mean {lines[0]:.3f} to {lines[1]:.3f}. "
     )

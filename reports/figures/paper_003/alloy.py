@@ -63,8 +63,7 @@ def plate(collection: Collection, series: Series, case: str, name: str, title: s
             pictures += triple(again)
             drawn.append(
                 f"a–c, the image at {again.theta:.0f}° and {style.dose_text(dose)} e⁻/Å²: raw, denoised "
-                "and less "
-                f"its background, and calculated from the volume. {CAPTION} {bar_text(again)}"
+                f"and less its background, and calculated from the volume. {CAPTION} {bar_text(again)}"
             )
         label = f"Traced atoms, {style.dose_text(dose)} e⁻/Å²"
         bars.append(histogram(again, series.store.truth(), cutoff, label, wide=12 // len(histograms)))
@@ -72,8 +71,7 @@ def plate(collection: Collection, series: Series, case: str, name: str, title: s
     if bars:
         drawn.append(
             f"Histograms: intensity of each traced atom (one noise replicate, n = {', '.join(n_atoms)}), "
-            "filled by "
-            "its true species; line: atoms given another species than their own."
+            "filled by its true species; line: atoms given another species than their own."
         )
     groups = [
         Group(style.dose_text(dose), accuracy(series, method, dose), words.stated(published, dose))
@@ -91,8 +89,7 @@ def plate(collection: Collection, series: Series, case: str, name: str, title: s
         panels=(*pictures, *bars, key([*series.elements, ALL], paper=bool(published)), *compared),
         caption=caption,
         alt="Raw, denoised and calculated projection; histograms of peak intensities by species; "
-        "identification "
-        "rate, precision of the species and RMSD by species and dose, beside the paper's.",
+        "identification rate, precision of the species and RMSD by species and dose, beside the paper's.",
         notes=tuple(notes),
         rows=words.table([(f"{g.label} e⁻/Å²", g) for g in groups]),
     )

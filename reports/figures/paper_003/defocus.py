@@ -47,10 +47,8 @@ def plate(collection: Collection, cache: Path) -> Plate:
         ]
         drawn = (
             f"a–d with defocus: the image at {again.theta:.0f}° raw, denoised and less its background, and "
-            "calculated "
-            f"from the volume; intensities of the traced atoms (n = {len(again.positions):,}) by true "
-            "species. "
-            f"{CAPTION} {bar_text(again)} "
+            f"calculated from the volume; intensities of the traced atoms (n = {len(again.positions):,}) "
+            f"by true species. {CAPTION} {bar_text(again)} "
         )
     except InputError as error:
         notes.append(f"{defocused.name}: no projections and intensities, for {error}.")
@@ -74,13 +72,11 @@ def plate(collection: Collection, cache: Path) -> Plate:
         caption=(
             f"{words.scale(defocused)}, beside {focused.name}, at {style.dose_text(dose)} e⁻/Å² per image; "
             f"{collection.names[method]}. {drawn}Last three panels: accuracy in focus and with defocus "
-            "random "
-            f"within ±{spread:g} nm. {words.rules(collection, defocused)} "
+            f"random within ±{spread:g} nm. {words.rules(collection, defocused)} "
             f"{words.interval(defocused, method, [dose])}"
         ),
         alt="Projections and peak intensities with random defocus; identification rate, precision and RMSD "
-        "by "
-        "species in focus and out of it, beside the paper's.",
+        "by species in focus and out of it, beside the paper's.",
         notes=tuple(notes),
         rows=words.table([(g.label, g) for g in groups]),
     )

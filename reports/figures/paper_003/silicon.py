@@ -49,7 +49,8 @@ def plates(collection: Collection, cache: Path) -> list[Plate]:
 
 def _plate(collection: Collection, series: Series, cache: Path) -> Plate:
     method = series.choose("resire", align=("none",), angles=("nominal",)) or series.methods()[0]
-    published = results_of(words.like(series), DEFOCUS)
+    paper = words.like(series)
+    published = results_of(paper, DEFOCUS)
     available = series.doses(method)
     doses = words.doses_shown(available, published, MOST_DOSES)
     notes = words.missing_doses(series, available, published)
@@ -62,8 +63,7 @@ def _plate(collection: Collection, series: Series, cache: Path) -> Plate:
         panels += triple(again)
         drawn = (
             f"a–c, the image at {again.theta:.0f}° and {style.dose_text(dose)} e⁻/Å²: raw, denoised and "
-            "less its "
-            f"background, and calculated from the volume. {CAPTION} {bar_text(again)} "
+            f"less its background, and calculated from the volume. {CAPTION} {bar_text(again)} "
         )
     except InputError as error:
         notes.append(f"{series.name}: no projections, for {error}.")
@@ -72,7 +72,9 @@ def _plate(collection: Collection, series: Series, cache: Path) -> Plate:
         group = Group(style.dose_text(one), accuracy(series, method, one), words.stated(published, one))
         groups.append(group)
         errors.append(position_errors(series.replicates(method, one)))
-    edges = np.linspace(0, float(np.quantile(np.concatenate(errors), 0.995)) * 1.15 or 1.0, BINS + 1)
+    reach = 1.15 * float(np.quantile(np.concatenate(errors), 0.995))
+    stated = [group.published.rmsd[ELEMENT] for group in groups if group.published is not None]
+    edges = np.linspace(0, max(reach, *(1.15 * rmsd for rmsd in stated), 1.0), BINS + 1)
     panels += [
         _errors_panel(group, found, edges, 12 // len(doses))
         for group, found in zip(groups, errors, strict=True)
@@ -84,11 +86,10 @@ def _plate(collection: Collection, series: Series, cache: Path) -> Plate:
         f"{letters}, distance of found from true atoms, one to one within "
         f"{collection.data.attrs.get('cutoff', float('nan')):g} Å (n = {n} pairs over "
         f"{len(series.replicates(method, doses[0]))} noise replicates; whole distributions, no interval). "
-        "Solid "
-        "line: RMSD of our answers; dashed: the paper's, whose rule takes the nearest atom."
+        "Solid line: RMSD of our answers; dashed: the paper's, whose rule takes the nearest atom."
     )
     return Plate(
-        key=f"fig-1-{words.like(series).name if words.like(series) else series.name}",  # type: ignore[union-attr]
+        key=f"fig-1-{paper.name if paper else series.name}",
         title=f"Fig. 1: amorphous silicon of {series.n_atoms:,} atoms",
         panels=tuple(panels),
         caption=caption,
@@ -121,7 +122,7 @@ def _errors_panel(
             ax.plot(
                 [stated] * 2, [0, 0.66 * top], color=style.INK, linewidth=1.1, linestyle=style.DASHES["dash"]
             )
-            lines.append(_line("paper", group.published.identified[ELEMENT], stated))
+            lines.append(f"paper: {group.published.identified[ELEMENT]:g} %, {stated:g} pm")
         ax.text(0.98, 0.99, "\n".join(lines), transform=ax.transAxes, ha="right", va="top", linespacing=1.35)
         ax.set(
             xlim=(0, edges[-1]),

@@ -104,9 +104,11 @@ def _compare(ax: Axes, groups: Sequence[Group], quantity: str) -> None:
     ax.set_axisbelow(True)
     if quantity == "rmsd":
         ax.set_ylim(0, 1.12 * max(values, default=1.0))
-    else:
-        ax.set_ylim(max(0.0, min(values, default=0.0) - 6), 102)
-    ax.yaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_locator(MaxNLocator(5))
+        return
+    low = max(0.0, min(90.0, min(values, default=90.0) - 5))
+    ax.set_ylim(low, 100 + 0.02 * (100 - low))
+    ax.set_yticks([tick for tick in MaxNLocator(5).tick_values(low, 100) if low <= tick <= 100])
 
 
 def _point(ax: Axes, x: float, estimate: object, tint: str, filled: bool) -> None:
@@ -140,7 +142,7 @@ def key(species: Sequence[str], *, paper: bool = True) -> Panel:
         ]
         if paper:
             marks.append(_mark("_", 8, style.INK, style.INK, "the paper"))
-        narrow = ax.figure.get_size_inches()[0] < style.PAGE
+        narrow = _is_narrow(ax)
         first = ax.legend(handles=tints, loc="upper left", ncols=len(tints), **_TIGHT)
         ax.add_artist(first)
         columns = 2 if narrow else len(marks)
@@ -180,9 +182,14 @@ def histogram(again: Again, truth: Atoms, cutoff: float, title: str, *, wide: in
     true, called = true_species(again, truth, cutoff)
 
     def draw(ax: Axes) -> None:
-        _histogram(ax, again.intensities, true, called)
+        _histogram(ax, again.intensities, true, called, 2 if _is_narrow(ax) or wide < 6 else 3)
 
-    return Panel(draw, title, wide=wide, height=(1.95, 2.3))
+    return Panel(draw, title, wide=wide, height=(2.1, 2.5))
+
+
+def _is_narrow(ax: Axes) -> bool:
+    """Whether the figure is the one for a telephone."""
+    return bool(ax.figure.get_size_inches()[0] < style.PAGE)
 
 
 def true_species(
@@ -201,6 +208,7 @@ def _histogram(
     intensities: npt.NDArray[np.float64],
     true: npt.NDArray[np.str_],
     called: npt.NDArray[np.str_],
+    columns: int,
 ) -> None:
     from ase.data import atomic_numbers
     from matplotlib.ticker import MaxNLocator
@@ -231,6 +239,20 @@ def _histogram(
     if wrong.any():
         gaps = np.where(wrong > 0, wrong, np.nan)
         ax.stairs(gaps, edges, color=WRONG, linewidth=1.0, label=f"misnamed ({wrong.sum()})", zorder=3)
-    ax.set(xlim=(0, edges[-1]), ylim=(0, 1.08 * top), xlabel="Intensity of the peak (a.u.)", ylabel="Atoms")
-    ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    ax.legend(loc="upper right", handlelength=1.0, handleheight=0.8, borderaxespad=0, labelspacing=0.3)
+    handles, labels = ax.get_legend_handles_labels()
+    rows = -(-len(labels) // columns)
+    above = 1.06 + 0.13 * rows  # room for the key
+    ax.set(xlim=(0, edges[-1]), ylim=(0, above * top), xlabel="Intensity of the peak (a.u.)", ylabel="Atoms")
+    ax.set_yticks([tick for tick in MaxNLocator(4, integer=True).tick_values(0, top) if tick <= 1.05 * top])
+    ax.legend(
+        handles=handles,
+        labels=labels,
+        loc="upper right",
+        ncols=columns,
+        handlelength=1.0,
+        handleheight=0.8,
+        borderaxespad=0,
+        borderpad=0,
+        labelspacing=0.3,
+        columnspacing=1.0,
+    )

@@ -85,15 +85,12 @@ def plate(collection: Collection, cache: Path) -> Plate:
         ),
         caption=(
             f"{words.scale(series)}, {in_words(series.card.imperfections)}, at {style.dose_text(dose)} "
-            "e⁻/Å² per "
-            f"image. {told}. {_told_angles(before, after)}Histograms: intensities of traced atoms by true "
-            "species, one "
-            f"replicate. Last two panels: {words.rules(collection, series)} "
+            f"e⁻/Å² per image. {told}. {_told_angles(before, after)}Histograms: intensities of traced "
+            f"atoms by true species, one replicate. Last two panels: {words.rules(collection, series)} "
             f"{words.interval(series, chosen[0][2], [dose])}"
         ),
         alt="Errors of three angles per tilt before and after refinement; peak intensities and accuracy by "
-        "species "
-        "for RESIRE with refinement, RESIRE and SIRT, beside the paper's.",
+        "species for RESIRE with refinement, RESIRE and SIRT, beside the paper's.",
         notes=tuple(notes),
         rows=words.table([(label, g) for (label, _, _), g in zip(chosen, groups, strict=True)]),
     )
