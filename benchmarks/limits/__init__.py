@@ -1,0 +1,1 @@
+"""What physics allows: the Cramér–Rao bound on atom positions from the counts of a tilt series."""
