@@ -13,10 +13,13 @@ from tqdm import tqdm
 
 from benchmarks.cells import Cell, CellResult, counts_key, trusted_cell, write_cell
 from benchmarks.execute import Task, run_task
+from benchmarks.limits.stored import prepare as prepare_limits
 from benchmarks.methods import Method, make_methods
+from benchmarks.metrics.angle_error import geometry_scores
 from benchmarks.metrics.scoring import score_match
 from benchmarks.preset import PresetCard, load_preset
 from benchmarks.results import build_dataset, clear_results, write_results
+from datasets.acquisition import true_acquisition
 from datasets.catalog import DatasetCard, load_dataset
 from datasets.errors import InputError
 from datasets.naming import family
@@ -50,7 +53,7 @@ class Grid:
 
     def doses(self, card: DatasetCard) -> tuple[float, ...]:
         """The doses [e⁻/Å² per image] at which a dataset is imaged, each once."""
-        return tuple(dict.fromkeys(self.preset.doses or card.doses))
+        return tuple(dict.fromkeys(self.preset.doses_of(card.name) or card.doses))
 
     def stored(self, card: DatasetCard, data_root: str | None) -> bool:
         """Whether all that the grid needs of a dataset is on disk."""
@@ -110,6 +113,7 @@ def run(
             from datasets.simulate import simulate
 
             simulate(card, grid.doses(card), preset.replicates, root=data_root, progress=progress)
+        prepare_limits(card, grid.doses(card), data_root, progress=progress)
     tasks = tasks_of(grid, results, data_root)
     todo = [task for task in tasks if not _is_done(task)]
     if todo:
@@ -179,16 +183,20 @@ def _is_done(task: Task) -> bool:
     result = trusted_cell(task.results, task.cell.key)
     if result is None or result.failed:
         return False
-    if dict(result.scoring) != task.scoring.record():
+    if dict(result.scoring) != task.scoring_record():
         _score_again(task, result)
     return True
 
 
 def _score_again(task: Task, result: CellResult) -> None:
     arrays = result.arrays()
-    scores, match = score_match(result.answer() or Atoms(), result.truth(), task.scoring, result.stats)
+    scores, match = score_match(
+        result.answer() or Atoms(), result.truth(), task.scoring, result.stats, task.limit()
+    )
     arrays |= {"pairs": match.pairs, "residuals": match.residuals, "translation": match.translation}
-    write_cell(task.results, replace(result, scores=scores, scoring=task.scoring.record()), arrays)
+    if (geometry := result.geometry()) is not None:
+        scores |= geometry_scores(geometry, true_acquisition(task.card))
+    write_cell(task.results, replace(result, scores=scores, scoring=task.scoring_record()), arrays)
 
 
 def _run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from benchmarks.controls import CONTROLS
 from benchmarks.metrics.cards import get_metric
@@ -59,8 +59,9 @@ class PresetCard(Card):
     name: str
     title: str
     datasets: tuple[str, ...] = Field(min_length=1)
-    doses: tuple[float, ...] | None = None
-    """e⁻/Å² per image; null: those of each dataset's card."""
+    doses: tuple[float, ...] | dict[str, tuple[float, ...]] | None = None
+    """e⁻/Å² per image, for all datasets or by their names, with or without options; those of a dataset's card
+    where there are none."""
     replicates: int = Field(default=1, ge=1)
     reconstructors: tuple[str, ...] = ()
     controls: tuple[str, ...] = tuple(CONTROLS)
@@ -79,10 +80,27 @@ class PresetCard(Card):
 
     @field_validator("doses")
     @classmethod
-    def _positive(cls, doses: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if doses is not None and (not doses or not all(dose > 0 for dose in doses)):
-            raise ValueError("doses must be a list of positive numbers, or null for those of the dataset")
+    def _positive(
+        cls, doses: tuple[float, ...] | dict[str, tuple[float, ...]] | None, info: ValidationInfo
+    ) -> tuple[float, ...] | dict[str, tuple[float, ...]] | None:
+        if doses is None:
+            return None
+        for some in doses.values() if isinstance(doses, dict) else (doses,):
+            if not some or not all(dose > 0 for dose in some):
+                raise ValueError("doses must be lists of positive numbers, or null for those of the dataset")
+        if isinstance(doses, dict):
+            datasets = info.data.get("datasets", ())
+            known = {*datasets, *(name.partition("[")[0] for name in datasets)}
+            for name in doses:
+                if name not in known:
+                    raise unknown_name("dataset of this preset", name, known)
         return doses
+
+    def doses_of(self, dataset: str) -> tuple[float, ...] | None:
+        """The doses of a dataset by the name it has in `datasets`; None: those of its card."""
+        if isinstance(self.doses, dict):
+            return self.doses.get(dataset, self.doses.get(dataset.partition("[")[0]))
+        return self.doses
 
     @field_validator("controls")
     @classmethod

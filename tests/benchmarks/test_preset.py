@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from benchmarks.controls import CONTROLS
+from benchmarks.grid import Grid
 from benchmarks.preset import Criterion, PresetCard, load_preset, preset_names
 from benchmarks.threshold import threshold
 from datasets.cards import parse_card
@@ -48,12 +49,37 @@ def test_round_trip(tmp_path) -> None:
     assert load_preset(str(path)) == preset
 
 
+def test_doses_by_dataset() -> None:
+    names = ["cuau-150", "cuau-150[seed=2]", "si-208"]
+    doses = {"cuau-150": [1e3], "cuau-150[seed=2]": [1e3, 1e4]}
+    grid = Grid.of(parse_card(PresetCard, {**GOOD, "datasets": names, "doses": doses}, where=""))
+    one, two, three = grid.cards
+    assert grid.doses(one) == (1e3,)
+    assert grid.doses(two) == (1e3, 1e4)
+    assert grid.doses(three) == three.doses
+    assert {(c.dataset, c.dose) for c, _, _ in grid.cells()} == {
+        (card.name, dose) for card in grid.cards for dose in grid.doses(card)
+    }
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_datasets_are_named_as_their_cards_call_themselves(name: str) -> None:
+    """So that a dose by name and a figure by name find them."""
+    preset = load_preset(name)
+    assert tuple(card.name for card in Grid.of(preset).cards) == preset.datasets
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"reconstructor": ["fbp"]}, "unknown key 'reconstructor'; did you mean 'reconstructors'"),
         ({"doses": [1e3, -1]}, "key 'doses'.*positive numbers"),
         ({"doses": []}, "key 'doses'.*positive numbers"),
+        ({"doses": {"cuau-150": [0]}}, "key 'doses'.*positive numbers"),
+        (
+            {"doses": {"cuau-15": [1e3]}},
+            "key 'doses'.*unknown dataset of this preset 'cuau-15'; did you mean",
+        ),
         ({"datasets": []}, "key 'datasets'"),
         ({"replicates": 0}, "key 'replicates'"),
         ({"cutoff": 0}, "key 'cutoff'"),

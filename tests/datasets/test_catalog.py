@@ -24,6 +24,37 @@ def test_every_card_is_valid_and_its_particle_fits_the_image(name: str) -> None:
     assert list(card.doses) == sorted(set(card.doses))
 
 
+PAPER_003 = {
+    "si-208": (17.5, 0.195, 1, (-90, 87, 60), (8e3, 1.6e4, 1.6e5), {"Si": 208}),
+    "si-19993": (17.5, 0.347, 2, (-90, 87, 60), (8e3, 1.6e4, 1.6e5), {"Si": 19993}),
+    "sigesn-13982": (17.5, 0.347, 2, (-90, 87, 60), (1.6e4, 1.6e5), {"Si": 4610, "Ge": 4709, "Sn": 4663}),
+    "copdpt-18356": (25, 0.347, 2, (-69, 75, 55), (1.7e4,), {"Co": 8322, "Pd": 6896, "Pt": 3138}),
+}
+"""Semiangle [mrad], pixel [Å], slice [Å], tilts [deg], doses [e⁻/Å²] and atoms of Extended Data Table 1."""
+
+
+@pytest.mark.parametrize("name", PAPER_003)
+def test_the_acquisition_of_paper_003_is_that_of_its_table(name: str) -> None:
+    semiangle, pixel, thickness, tilts, doses, atoms = PAPER_003[name]
+    card = load_dataset(name)
+    imaging = card.imaging
+    assert (imaging.energy_eV, imaging.semiangle_mrad) == (200e3, semiangle)
+    assert (imaging.detector_inner_mrad, imaging.detector_outer_mrad) == (38, 190)
+    assert (imaging.pixel_size, imaging.slice_thickness, imaging.potential_sampling) == (
+        pixel,
+        thickness,
+        0.065,
+    )
+    assert (imaging.phonons, imaging.source_sigma) == (8, 0.35)
+    assert (imaging.tilts.start, imaging.tilts.stop, imaging.tilts.n) == tilts
+    assert imaging.defocus == 0
+    assert card.imperfections.defocus_range == (0 if name == "copdpt-18356" else 30)
+    assert card.background == 1
+    assert set(doses) <= set(card.doses)
+    parameters = card.structure.parameters
+    assert parameters.get("counts", {"Si": parameters.get("n_atoms")}) == atoms
+
+
 @pytest.mark.parametrize(
     ("section", "key", "near"),
     [
