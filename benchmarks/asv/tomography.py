@@ -7,8 +7,10 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from datasets.schema import EULER_SEQUENCE, pixel_axis
+from recon.project.fourier import make_fourier_projector
 from recon.project.geometry import Geometry
 from recon.project.projector import Projector, make_projector
+from recon.tomography.fourier_constraint import make_constraint
 from recon.tomography.mlem import mlem
 from recon.tomography.resire import resire
 from recon.tomography.sart import sart
@@ -76,3 +78,27 @@ class Tomography:
     def peakmem_resire(self, tilts: str) -> None:
         """The most memory of the process in three iterations from zero."""
         resire(self.projector, self.projections, 3)
+
+
+class FourierMethods:
+    """Tilts about y, slice by slice, by length of the zero-padded volume over that of the volume."""
+
+    params = (2, 3)
+    param_names = ("oversample",)
+
+    def setup(self, oversample: int) -> None:
+        """Grid the projections once: GENFIRE's iterations only enforce them."""
+        torch.set_num_threads(1)
+        projector, self.volume, self.projections = tilt_series(True)
+        self.fourier = make_fourier_projector(projector.geometry, oversample=oversample)
+        self.constraint = make_constraint(
+            projector.geometry, self.projections, oversample=oversample, radius=0.5
+        )
+
+    def time_resire_iteration(self, oversample: int) -> None:
+        """One iteration from a given volume."""
+        resire(self.fourier, self.projections, 1, initial=self.volume)
+
+    def time_genfire_iteration(self, oversample: int) -> None:
+        """The measured points of all slices put right once."""
+        self.constraint.enforce(self.volume, np.inf)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+import scipy.special
 import torch
 
 from datasets.errors import InputError
@@ -60,14 +61,18 @@ class Kernel:
             return np.maximum(1.0 - np.abs(away), 0.0)
         inner = np.sqrt(np.maximum(1.0 - (2.0 * away / self.width) ** 2, 0.0))
         # without its very edge the window is symmetric about every grid point too
-        return np.where(np.abs(away) < self.width / 2, np.i0(self.beta * inner) / np.i0(self.beta), 0.0)
+        return np.where(
+            np.abs(away) < self.width / 2,
+            scipy.special.i0(self.beta * inner) / scipy.special.i0(self.beta),
+            0.0,
+        )
 
     def correction(self, n: int, length: int) -> FloatArray:
         """What each of `n` voxels is multiplied by before padding to `length`, to undo the kernel."""
         if self.beta is None:
             return np.ones(n)
         root = np.sqrt(self.beta**2 - (np.pi * self.width * (np.arange(n) - n // 2) / length) ** 2 + 0j)
-        return np.asarray(np.i0(self.beta) / (self.width * np.real(np.sinh(root) / root)))
+        return np.asarray(scipy.special.i0(self.beta) / (self.width * np.real(np.sinh(root) / root)))
 
 
 def axis_stencil(frequencies: FloatArray, length: int, kernel: Kernel) -> tuple[IntArray, FloatArray]:
