@@ -16,7 +16,7 @@ from recon.atoms.mixture import Z_EXPONENT, fit_mixture
 from recon.atoms.spline import OVERSAMPLE
 from recon.atoms.trace import Peaks, sphere_sums
 
-Classify = Literal["mixture", "published"]
+Classify = Literal["mixture", "published", "k_means"]
 
 NON_ATOM = -1
 """The label of a maximum that is no atom."""
@@ -32,35 +32,54 @@ CLEAR = 0.4
 """A threshold below this part of the lightest mean is clear of the atoms, and may be any multiple."""
 ENOUGH_NOISE = 20
 """Fewer maxima than this outside the specimen say nothing about noise."""
-PUBLISHED_RADII = (3, 9)
-"""Spheres [fine voxel] for rejection and for species in the public code of paper 003 (CoPdPt)."""
+PUBLISHED_RADII = (3, 3, 9)
+"""Spheres [fine voxel] for the first clusters, for rejection and for species in the public code of paper 003
+(CoPdPt); SiGeSn has 3, 1 and 7."""
 
 FloatArray = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 
 def classify(
-    volume: xr.DataArray, peaks: Peaks, elements: Sequence[str], *, method: Classify = "mixture"
+    volume: xr.DataArray,
+    peaks: Peaks,
+    elements: Sequence[str],
+    *,
+    method: Classify = "mixture",
+    radii: tuple[int, int, int] = PUBLISHED_RADII,
 ) -> tuple[Labels, FloatArray]:
     """The species of every peak and its intensity, both (n,).
 
     Species count from 0, the lightest of `elements` (the dimmest), and are `NON_ATOM` for what is no atom.
     `mixture` looks at the peaks inside the specimen (`local_density`) and fits `fit_mixture` to them: below
     the dimmest intensity at which an atom is likelier than noise, or below what the volume's own noise
-    outside the specimen allows (`NOISE_FACTORS`), nothing is an atom. `published` is `classify_published`.
-    Neither is told how many atoms there are. Raises `InputError` for another method.
+    outside the specimen allows (`NOISE_FACTORS`), nothing is an atom. `published` is `classify_published`
+    with spheres of `radii` [fine voxel]; `k_means` has one cluster more than species, of spheres of the first
+    radius, and takes the lowest for no atoms (paper 003's code for SiO2, with a radius of 4). None is told
+    how many atoms there are. Raises `InputError` for another method.
     """
     if method not in get_args(Classify):
         raise InputError(f"classify must be one of {', '.join(get_args(Classify))}, not {method!r}")
     if not len(peaks.heights):
         return np.empty(0, dtype=np.int64), np.empty(0)
     if method == "published":
-        small, large = (sphere_sums(volume, peaks.positions, radius) for radius in PUBLISHED_RADII)
-        return classify_published(small, large, len(elements)), small
+        small, split, large = (sphere_sums(volume, peaks.positions, radius) for radius in radii)
+        return classify_published(small, large, len(elements), split=split), small
+    if method == "k_means":
+        small = sphere_sums(volume, peaks.positions, radii[0])
+        return k_means(small, len(elements) + 1) - 1, small
     fine_voxel = float(volume["x"].values[1] - volume["x"].values[0]) / OVERSAMPLE
     intensities = sphere_sums(volume, peaks.positions, max(1, round(INTENSITY_RADIUS / fine_voxel)))
     inside = local_density(volume, peaks, elements) >= SUPPORT_LEVEL
     return _classify_mixture(intensities, inside, elements), intensities
+
+
+def classify_intensities(intensities: FloatArray, elements: Sequence[str]) -> Labels:
+    """The species (n,) by the mixture alone, of what has an intensity and is inside the specimen.
+
+    `NON_ATOM` below the dimmest intensity at which an atom is likelier than noise.
+    """
+    return _classify_mixture(intensities, np.ones(len(intensities), dtype=bool), elements)
 
 
 def by_atomic_number(elements: Sequence[str]) -> list[str]:
@@ -116,17 +135,21 @@ def _classify_mixture(
     return labels
 
 
-def classify_published(small: FloatArray, large: FloatArray, n_species: int) -> Labels:
+def classify_published(
+    small: FloatArray, large: FloatArray, n_species: int, *, split: FloatArray | None = None
+) -> Labels:
     """Species or `NON_ATOM` from intensities in a `small` and a `large` sphere, as in the code of paper 003.
 
-    k-means of `small` with one cluster per species; the lowest is split in two again and its lower half is no
-    atom; the others are clustered anew by `large`. It rejects half of a cluster even when every maximum
-    is an atom, and with many noise peaks the lowest cluster holds nothing else.
+    k-means of `small` with one cluster per species; the lowest is split in two again by `split` (as a rule
+    `small`) and its lower half is no atom; the others are clustered anew by `large`. It rejects half of a
+    cluster even when every maximum is an atom, and with many noise peaks the lowest cluster holds nothing
+    else.
     """
     labels = np.full(len(small), NON_ATOM, dtype=np.int64)
     lowest = np.flatnonzero(k_means(small, n_species) == 0)
     atom = np.ones(len(small), dtype=bool)
-    atom[lowest[k_means(small[lowest], 2) == 0]] = False
+    by = small if split is None else split
+    atom[lowest[k_means(by[lowest], 2) == 0]] = False
     labels[atom] = k_means(large[atom], n_species)
     return labels
 

@@ -27,7 +27,7 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class GaussianAtoms:
-    """Gaussian atoms on images: `u`, `v` (n_tilt, n) are their projected positions, `sigma` (n,) their widths.
+    """Gaussian atoms on images: `u`, `v` (n_tilt, n) are projected positions, `sigma` (n,) widths.
 
     `rows` (n_tilt, 2, 3) are the first two rows of each rotation: how u and v move with x, y and z.
     """
@@ -59,7 +59,7 @@ class GaussianAtoms:
         return images
 
     def differentiate(self, constant: FloatArray, linear: FloatArray, quadratic: FloatArray) -> Images:
-        """The images of Σ (constant + linear · (R⁻¹ d) + quadratic |d|²) g(d) with d the distance to the atom.
+        """The images of Σ (constant + linear · (R⁻¹ d) + quadratic |d|²) g(d), d the distance to an atom.
 
         `constant` and `quadratic` are (n,), `linear` (n, 3) as x, y, z: what `moments` is the adjoint of.
         """

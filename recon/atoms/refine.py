@@ -1,8 +1,8 @@
 """Refinement of atoms against the projections: the positions, intensities and width that explain them best.
 
-Atoms are Gaussians (`recon.atoms.gaussian_images`), fitted to all images at once by Gauss–Newton steps whose
-inner problem keeps the coupling of neighbours (`recon.atoms.gauss_newton`). The refinement of the older work of
-paper 003's group is `recon.atoms.refine_published`.
+Atoms are Gaussians (`recon.atoms.gaussian_images`), fitted to all images at once by Gauss–Newton steps
+whose inner problem keeps the coupling of neighbours (`recon.atoms.gauss_newton`). The refinement of the older
+work of paper 003's group is `recon.atoms.refine_published`.
 
 Cost at n atoms, n_t tilts and windows of w² pixels: an outer step makes 2 + 3 + 2 multiply-adds per pixel of
 a window and each of its inner ones 6, so about 80 n n_t w², and reads n_t images each time.
@@ -35,8 +35,8 @@ MAX_MOVE = 1.0
 MAX_STEP = 0.3
 """Å, the longest single step: about a width, beyond which the images are not linear."""
 FLOOR = 1.0
-"""Variance added to that of the counts, in units of the mean image. An atom has a halo that a Gaussian lacks; with
-less, the dark pixels around it, counted precisely, widen it (tuned on cuau-150, seeds 101 and 102)."""
+"""Variance added to that of the counts, in units of the mean image. An atom has a halo that a Gaussian lacks;
+with less, the dark pixels around it, counted precisely, widen it (tuned on cuau-150, seeds 101 and 102)."""
 DAMPING = 1e-4
 MAX_DAMPING = 10.0
 WIDTH_STEP = 0.25
@@ -47,8 +47,10 @@ LEAST_HEIGHT = 1e-3
 
 @dataclass(frozen=True)
 class Refined:
-    """Refined atoms: `positions` (n, 3) [Å]; `heights` (n,), the electrons of an atom in one image; `widths` (n,),
-    the standard deviations of their images [Å].
+    """Refined atoms: `positions` (n, 3) [Å], `heights` and `widths` (n,).
+
+    A height is the number of electrons of an atom in one image, a width the standard deviation of its image
+    [Å].
 
     `stats`: iterations; chi_squared per pixel and r_factor of the fitted images; displacement, the rms
     distance from the start [Å].
@@ -79,13 +81,13 @@ def refine(
     The images must be aligned, and less their background; they should not be denoised, for the fit itself
     averages, and what a filter takes from an atom it gives to its neighbours. Their variance is
     gain · (model + `background`) + read_noise², and `FLOOR`. `heights` and `widths` say what shares an
-    intensity and a width: each `atom`, a `species`, or `all`. At most `n_iter` Gauss–Newton steps, of `n_inner`
-    conjugate gradients each; a step that does not lower Σ r²/variance is damped and tried again.
+    intensity and a width: each `atom`, a `species`, or `all`. At most `n_iter` Gauss–Newton steps, of
+    `n_inner` conjugate gradients each; a step that does not lower Σ r²/variance is damped and tried again.
 
     An atom that is not there takes intensity from its neighbours and pulls them; one that is missing is not
     added. Raises `InputError` for arrays that do not fit together.
     """
-    _check(positions, labels, images, geometry, (heights, widths))
+    check_refinable(positions, labels, images, geometry)
     if not len(positions) or not np.any(images > 0):
         return Refined(positions.copy(), np.zeros(len(positions)), np.full(len(positions), START_WIDTH))
     data = np.ascontiguousarray(images, dtype=np.float32)
@@ -93,7 +95,8 @@ def refine(
     mean = max(float(data.mean()), float(np.abs(data).mean()) * 1e-3)
     state = fit.start()
     damping, iterations, chi_squared = DAMPING, 0, np.nan
-    for iterations in range(1, n_iter + 1):
+    while iterations < n_iter:
+        iterations += 1
         expected = np.maximum(state.model, 0)
         weights = (1 / (gain * (expected + background + FLOOR * mean) + read_noise**2)).astype(np.float32)
         linear = LinearisedFit(state.atoms, state.heights, weights, *fit.groups)
@@ -164,8 +167,8 @@ class _Fit:
 
     def moved(self, state: _State, step: Step) -> _State:
         """The state after a step, which is cut to `MAX_STEP`, `MAX_MOVE` and positive intensities."""
-        positions = state.positions + _cut(step[0], MAX_STEP / self.pixel)
-        positions = self.begin + _cut(positions - self.begin, MAX_MOVE / self.pixel)
+        positions = state.positions + cut(step[0], MAX_STEP / self.pixel)
+        positions = self.begin + cut(positions - self.begin, MAX_MOVE / self.pixel)
         heights = state.heights + step[1][self.groups[0]]
         heights = np.maximum(heights, LEAST_HEIGHT * np.median(state.heights))
         change = step[2][self.groups[1]] / state.atoms.sigma
@@ -178,14 +181,18 @@ class _Fit:
 
 
 def _groups(labels: Labels, sharing: Sharing) -> Labels:
+    """The number of the unknown that each atom follows."""
     if sharing == "atom":
         return np.arange(len(labels))
     if sharing == "species":
         return np.unique(labels, return_inverse=True)[1].astype(np.int64)
-    return np.zeros(len(labels), dtype=np.int64)
+    if sharing == "all":
+        return np.zeros(len(labels), dtype=np.int64)
+    raise InputError(f"heights and widths are shared by {', '.join(get_args(Sharing))}, not {sharing!r}")
 
 
-def _cut(vectors: FloatArray, longest: float) -> FloatArray:
+def cut(vectors: FloatArray, longest: float) -> FloatArray:
+    """`vectors` (n, 3), none of them longer than `longest`."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors * np.minimum(1, longest / np.maximum(length, 1e-300)))
 
@@ -194,19 +201,13 @@ def _weighted(residual: Images, weights: Images) -> float:
     return float(np.vdot(residual.astype(np.float64), weights * residual))
 
 
-def _check(
-    positions: FloatArray,
-    labels: Labels,
-    images: npt.NDArray[np.floating],
-    geometry: Geometry,
-    sharing: tuple[str, ...],
+def check_refinable(
+    positions: FloatArray, labels: Labels, images: npt.NDArray[np.floating], geometry: Geometry
 ) -> None:
+    """Raise `InputError` unless there is one label per position and one image per rotation."""
     if positions.ndim != 2 or positions.shape[1] != 3 or labels.shape != positions.shape[:1]:
         raise InputError(
             f"refinement needs positions (n, 3) and labels (n,), got {positions.shape} and {labels.shape}"
         )
     if images.shape != geometry.projection_shape:
         raise InputError(f"images have shape {images.shape}, the geometry needs {geometry.projection_shape}")
-    for word in sharing:
-        if word not in get_args(Sharing):
-            raise InputError(f"heights and widths are shared by {', '.join(get_args(Sharing))}, not {word!r}")
