@@ -52,16 +52,14 @@ def accuracy(series: Series, method: str, dose: float) -> list[Accuracy]:
     counts = {**{e: numbers.count(e) for e in series.elements}, ALL: len(numbers)}
     ours = [one_to_one(c, series.elements, counts) for c in cells]
     theirs = [papers_rule(c, series.elements, cutoff) for c in cells]
-    return [
-        Accuracy(
-            species,
-            rule,
-            *(_estimate([s[quantity][species] for s in scores], quantity) for quantity in QUANTITIES),
-            n_atoms=counts[species],
-        )
-        for rule, scores in ((ONE_TO_ONE, ours), (PAPERS_RULE, theirs))
-        for species in (*series.elements, ALL)
-    ]
+    found = []
+    for rule, scores in ((ONE_TO_ONE, ours), (PAPERS_RULE, theirs)):
+        for species in (*series.elements, ALL):
+            identified, called, rmsd = (
+                _estimate([s[quantity][species] for s in scores], quantity) for quantity in QUANTITIES
+            )
+            found.append(Accuracy(species, rule, identified, called, rmsd, counts[species]))
+    return found
 
 
 QUANTITIES = ("identified", "called", "rmsd")

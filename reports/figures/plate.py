@@ -68,8 +68,8 @@ def compose(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
             places = grid[nth].subgridspec(
                 1, len(row) + bool(rest), width_ratios=[*widths, *[rest] * bool(rest)]
             )
-            for panel, width, place in zip(row, widths, places, strict=False):
-                ax = figure.add_subplot(place)
+            for column, (panel, width) in enumerate(zip(row, widths, strict=True)):
+                ax = figure.add_subplot(places[0, column])
                 panel.draw(ax)
                 if panel.title:
                     size = TYPE if narrow else 8
@@ -77,6 +77,7 @@ def compose(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
                     letter = next(letters)
                     ax.set_title(letter if few else f"{letter}   {panel.title}", fontsize=size)
         figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not again for every file
     return figure
 
 

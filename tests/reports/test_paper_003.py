@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -28,7 +29,6 @@ from benchmarks.preset import PresetCard
 from datasets.catalog import DatasetCard
 from datasets.errors import InputError, StoreError
 from datasets.formats import write_atoms
-from datasets.store import DatasetStore
 from datasets.structures import make_structure
 from dosebench.cli import main
 from recon.align.alignment import euler_angles
@@ -56,7 +56,9 @@ SIRT = "sirt[n_iter=20]"
 def _card(tiny: DatasetCard, name: str, structure: dict[str, Any], **imperfections: float) -> dict[str, Any]:
     content = tiny.model_dump(mode="json")
     content |= {"name": name, "structure": structure, "imperfections": imperfections, "doses": [DOSE]}
-    content["imaging"]["tilts"] = {"start": -90, "stop": 75, "n": 12}
+    content["imaging"] |= {"pixel_size": 0.45, "n_pixels": 32}
+    if "tilt_rms" in imperfections:
+        content["imaging"]["tilts"] = {"start": -69, "stop": 63, "n": 12}
     return content
 
 
@@ -446,7 +448,13 @@ def test_captions_name_what_was_run_and_what_the_paper_has(plates: dict[str, Pla
     )
 
 
-@pytest.fixture(params=list(itertools.product(KEYS, (False, True))), ids=str)
+LAYOUTS = [
+    pytest.param(pair, marks=() if pair[0] == "fig-3" else pytest.mark.slow, id=f"{pair[0]}-{pair[1]}")
+    for pair in itertools.product(KEYS, (False, True))
+]
+
+
+@pytest.fixture(params=LAYOUTS)
 def drawn(request: pytest.FixtureRequest, plates: dict[str, Plate]) -> Iterator[tuple[Figure, bool]]:
     """Each plate for a page and for a telephone."""
     key, narrow = request.param
@@ -499,6 +507,7 @@ def written(root: Path, cache: Path, plates: dict[str, Plate]) -> Paper:
     return write_paper(root / "results", out, data_root=str(root / "data"))
 
 
+@pytest.mark.slow
 def test_each_figure_lies_beside_the_page(written: Paper) -> None:
     folder = written.page.parent / "figures"
     assert {path.stem for path in folder.glob("*.*")} == {*KEYS, "captions"}
@@ -515,6 +524,7 @@ def test_each_figure_lies_beside_the_page(written: Paper) -> None:
     assert written.missing == ()
 
 
+@pytest.mark.slow
 def test_the_page_stands_alone(written: Paper) -> None:
     page = written.page.read_text(encoding="utf-8")
     sources = re.findall(r'(?:src|srcset)="([^"]*)"', page)
@@ -528,24 +538,38 @@ def test_the_page_stands_alone(written: Paper) -> None:
     assert len(page) < 6e6
 
 
-def test_what_is_missing_is_said_and_the_rest_is_drawn(root: Path, tmp_path: Path) -> None:
-    import json
-
-    folder = tmp_path / "results"
+@pytest.fixture(scope="module")
+def silicon_only(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results that hold nothing but the silicon particle."""
+    folder = tmp_path_factory.mktemp("silicon") / "results"
     shutil.copytree(root / "results", folder)
     for path in (folder / "cells").glob("*.json"):
         if json.loads(path.read_text())["cell"]["dataset"] != "si-tiny":
             path.unlink()
             path.with_suffix(".npz").unlink()
-    done = write_paper(folder, data_root=str(tmp_path / "nowhere"))
-    assert done.page == folder / "paper-003" / "index.html"
+    return folder
+
+
+def test_what_is_missing_is_said_and_the_rest_is_drawn(silicon_only: Path, tmp_path: Path) -> None:
+    done = write_paper(silicon_only, data_root=str(tmp_path / "nowhere"))
+    assert done.page == silicon_only / "paper-003" / "index.html"
     assert done.figures == ("Fig. 1: amorphous silicon of 40 atoms",)
-    assert len(done.missing) == 5
     assert done.missing[0].startswith("Fig. 2: No Si–Ge–Sn particle")
+    assert [m.partition(":")[0] for m in done.missing[:5]] == [
+        "Fig. 2",
+        "Fig. 3",
+        *(f"Extended Data Fig. {n}" for n in (5, 6, 7)),
+    ]
     page = done.page.read_text(encoding="utf-8")
-    assert "1 figure of paper 003 drawn from our own results; 5 could not be." in page
     assert "the counts of si-tiny at 17000 e⁻/Å² are not below" in page
     assert "No Co–Pd–Pt series with wrong tilt angles" in page
+    sources = re.findall(r'(?:src|srcset)="([^"]*)"', page)
+    assert len(sources) == 2
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert {path.name for path in (silicon_only / "paper-003" / "figures").iterdir()} == {
+        "captions.md",
+        *(f"fig-1-si-208.{end}" for end in ("png", "svg", "pdf")),
+    }
     with pytest.raises(StoreError, match="no results here"):
         write_paper(tmp_path / "nothing")
 
@@ -565,14 +589,14 @@ def test_a_dataset_whose_card_has_changed_is_left_out(root: Path, tmp_path: Path
 
 
 def test_the_command_draws_from_results_or_runs_its_preset(
-    root: Path, written: Paper, tiny_store: DatasetStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, silicon_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = ["paper", "003", "--data", str(root / "data"), "--quiet"]
-    out = written.page.parent
-    done = CliRunner().invoke(main, [*arguments, "--results", str(root / "results"), "--out", str(out)])
+    done = CliRunner().invoke(main, [*arguments, "--results", str(silicon_only), "--out", "drawn"])
     assert done.exit_code == 0, done.output
-    assert f"paper 003: {out}/index.html" in done.output
+    assert "paper 003: drawn/index.html" in done.output
+    assert list(Path("drawn", paper.CACHE).glob("*.npz")) != []
     preset = PresetCard(
         name="mine",
         title="The command's own",

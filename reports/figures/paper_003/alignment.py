@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -194,7 +194,7 @@ def _tilt_panel(
     legend: bool = False,
 ) -> Panel:
     def draw(ax: Axes) -> None:
-        common: dict[str, object] = {"linestyle": "", "zorder": 3}
+        common: dict[str, Any] = {"linestyle": "", "zorder": 3}
         ax.plot(analysis.theta, true, marker="_", markersize=7, color=style.INK, label="true error", **common)
         ax.plot(
             analysis.theta,

@@ -146,8 +146,7 @@ def key(species: Sequence[str], *, paper: bool = True) -> Panel:
         first = ax.legend(handles=tints, loc="upper left", ncols=len(tints), **_TIGHT)
         ax.add_artist(first)
         columns = 2 if narrow else len(marks)
-        corner = "lower left" if narrow else "upper right"
-        ax.legend(handles=marks, loc=corner, ncols=columns, **_TIGHT)
+        ax.legend(handles=marks, loc="lower left" if narrow else "upper right", ncols=columns, **_TIGHT)
 
     return Panel(draw, height=(0.27, 0.72))
 
@@ -189,7 +188,8 @@ def histogram(again: Again, truth: Atoms, cutoff: float, title: str, *, wide: in
 
 def _is_narrow(ax: Axes) -> bool:
     """Whether the figure is the one for a telephone."""
-    return bool(ax.figure.get_size_inches()[0] < style.PAGE)
+    figure = ax.get_figure(root=True)
+    return figure is not None and bool(figure.get_size_inches()[0] < style.PAGE)
 
 
 def true_species(

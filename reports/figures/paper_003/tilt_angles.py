@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,8 @@ FloatArray = npt.NDArray[np.float64]
 
 ELEMENTS = ("Co", "Pd", "Pt")
 ANGLES = (("φ", "about the beam"), ("θ", "about the tilt axis"), ("ψ", "about x"))
+LOCKED = 10.0
+"""Degrees from ±90° within which phi and psi are not told apart."""
 BEFORE, AFTER = style.CONTROL_GREY[0], style.OKABE_ITO[0][0]
 """Colours of what was given and of what was refined."""
 
@@ -125,7 +126,8 @@ def methods(series: Series) -> tuple[list[tuple[str, str, str]], list[str]]:
 def angle_errors(series: Series, again: Again) -> tuple[FloatArray, FloatArray]:
     """Errors of phi, theta, psi [deg] of the nominal and of the refined angles, (n_tilt, 3) each.
 
-    A rotation of the whole specimen, which no series can tell, is taken out of both.
+    A rotation of the whole specimen, which no series can tell, is taken out of both. Within `LOCKED` of ±90°
+    only a combination of phi and psi is defined: both are NaN there.
     """
     theta = series.card.theta()
     nominal = np.stack([np.zeros_like(theta), theta, np.zeros_like(theta)], axis=-1)
@@ -134,13 +136,15 @@ def angle_errors(series: Series, again: Again) -> tuple[FloatArray, FloatArray]:
     errors = []
     for angles in (nominal, again.angles):
         turns = without_rotation(Rotation.from_euler(EULER_SEQUENCE, angles, degrees=True), true)
-        errors.append(euler_angles(turns, near=near) - near)
+        error = euler_angles(turns, near=near) - near
+        error[np.abs(np.abs(theta) - 90) < LOCKED, ::2] = np.nan
+        errors.append(error)
     return errors[0], errors[1]
 
 
 def rms(values: FloatArray) -> float:
-    """Root mean square."""
-    return float(np.sqrt(np.mean(values**2)))
+    """Root mean square of what is known."""
+    return float(np.sqrt(np.nanmean(values**2)))
 
 
 def _told_angles(before: FloatArray | None, after: FloatArray | None) -> str:
@@ -150,13 +154,16 @@ def _told_angles(before: FloatArray | None, after: FloatArray | None) -> str:
         f"{sign} {rms(before[:, nth]):.2f}° to {rms(after[:, nth]):.2f}°"
         for nth, (sign, _) in enumerate(ANGLES)
     ]
+    locked = (
+        " φ and ψ are left out near ±90°, where they are not told apart." if np.isnan(before).any() else ""
+    )
     return (
         f"a–c, error of the three angles of every image (n = {len(before)}), as given and as refined in one "
-        f"replicate, a common rotation taken out; rms from {', '.join(parts)}. "
+        f"replicate, a common rotation taken out; rms from {', '.join(parts)}.{locked} "
     )
 
 
-def _angle_panel(series: Series, nth: int, before: Sequence[float], after: Sequence[float]) -> Panel:
+def _angle_panel(series: Series, nth: int, before: FloatArray, after: FloatArray) -> Panel:
     theta = series.card.theta()
     sign, axis = ANGLES[nth]
 
@@ -172,10 +179,10 @@ def _angle_panel(series: Series, nth: int, before: Sequence[float], after: Seque
                 markerfacecolor="white" if tint == BEFORE else tint,
                 markeredgecolor=tint,
                 markeredgewidth=0.8,
-                label=f"{label}, rms {rms(np.asarray(values)):.2f}°",
+                label=f"{label}, rms {rms(values):.2f}°",
                 zorder=2 if tint == BEFORE else 3,
             )
-        reach = 1.15 * max(float(np.abs(before).max()), float(np.abs(after).max()), 0.1)
+        reach = 1.15 * max(float(np.nanmax(np.abs([*before, *after]))), 0.1)
         ax.set(ylim=(-reach, 1.5 * reach), xlabel="Tilt (°)")
         if nth == 0:
             ax.set_ylabel("Error (°)")

@@ -94,7 +94,7 @@ def interval(series: Series, method: str, doses: Sequence[float]) -> str:
 
 def table(groups: Sequence[tuple[str, Group]]) -> tuple[tuple[str, ...], ...]:
     """Every number of the groups as text: first what the paper states, then ours by its rule, then ours."""
-    rows = [HEAD]
+    rows: list[tuple[str, ...]] = [HEAD]
     for label, group in groups:
         for species in dict.fromkeys(a.species for a in group.accuracies):
             ours = group.of(species, ONE_TO_ONE)
