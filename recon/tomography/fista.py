@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import xarray as xr
 
+from datasets.errors import InputError
 from recon.base import Callback
 from recon.project.projector import Projector
 from recon.tomography.iterative import IterativeReconstructor
-from recon.tomography.r_factor import absolute_sums, relative_residual
+from recon.tomography.ordering import spread_subsets
+from recon.tomography.r_factor import absolute_sums, mean_ratio
 
 
 def fista(
@@ -24,6 +28,7 @@ def fista(
     volume_mask: torch.Tensor | None = None,
     projection_mask: torch.Tensor | None = None,
     callback: Callback | None = None,
+    subsets: int = 1,
 ) -> torch.Tensor:
     """x ← max(0, y − s Aᵀ(A y − b)), y ← x + β (x − x_before), with s = `step`/(n_tilt n_z).
 
@@ -32,44 +37,66 @@ def fista(
     Found. Comput. Math. 15, 715 (2015), gradient scheme), so the objective does not ripple. A `step` of 1 is
     the inverse of the largest eigenvalue of AᵀA; larger ones are not safe here.
 
+    With `subsets` m > 1 the tilts are taken in m parts, each spread over all directions, and every part makes
+    such a step of its own, with its own n_tilt: m times as many steps in an iteration that looks at every
+    tilt once, as before (Kim, Ramani & Fessler, IEEE Trans. Med. Imaging 34, 167 (2015)). Four parts do in k
+    iterations what one does in about 4k; but the steps then do not settle at the optimum, they circle it, the
+    wider the more parts and the more noise there are. The momentum looks at its last m steps together.
+
     An iteration costs what one of RESIRE costs, and one volume more of memory. Stopped early it filters as
     RESIRE stopped at the square of its iterations does.
 
     `projections` b are (n_tilt, n_y, n_x); the volume is (n_z, n_y, n_x) and starts from `initial` (zero).
     Voxels where `volume_mask` is 0 stay zero; pixels where `projection_mask` is 0 are not looked at.
-    `callback` gets the `r_factor` of y. Beck & Teboulle, SIAM J. Imaging Sci. 2, 183 (2009).
+    `callback` gets the `r_factor` of y, with subsets that of every tilt at its turn. Beck & Teboulle, SIAM J.
+    Imaging Sci. 2, 183 (2009).
     """
-    n_tilt, n_z = len(projections), projector.geometry.volume_shape[0]
+    n_z = projector.geometry.volume_shape[0]
     seen = None if projection_mask is None else projection_mask.to(projections)
     support = None if volume_mask is None else volume_mask.to(projections)
     measured = projections if seen is None else torch.where(seen > 0, projections, 0.0)
     sums = absolute_sums(measured)
+    parts = _parts(projector, subsets)
     volume = projector.zeros()
     if initial is not None:
         volume = initial.clone() if support is None else initial * support
     ahead, momentum = volume, 1.0
+    uphill: deque[float] = deque(maxlen=subsets)
+    left = torch.empty_like(sums)
     for iteration in range(1, n_iter + 1):
-        residual = projector.forward(ahead).sub_(measured)
-        if seen is not None:
-            residual *= seen
-        gradient = projector.adjoint(residual)
-        if support is not None:
-            gradient = gradient * support
-        found = torch.sub(ahead, gradient, alpha=step / (n_tilt * n_z), out=gradient)
-        if positivity:
-            found.clamp_(min=0)
-        change = found - volume
-        if float(torch.sum((ahead - found) * change)) > 0:
-            momentum = 1.0
-        following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        ahead = found.add(change, alpha=(momentum - 1) / following)
-        volume, momentum = found, following
+        for tilts, part in parts:
+            residual = part.forward(ahead).sub_(measured[tilts])
+            if seen is not None:
+                residual *= seen[tilts]
+            left[tilts] = absolute_sums(residual)
+            gradient = part.adjoint(residual)
+            if support is not None:
+                gradient = gradient * support
+            found = torch.sub(ahead, gradient, alpha=step / (len(residual) * n_z), out=gradient)
+            if positivity:
+                found.clamp_(min=0)
+            change = found - volume
+            uphill.append(float(torch.sum((ahead - found) * change)))
+            if sum(uphill) > 0:
+                momentum = 1.0
+                uphill.clear()
+            following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
+            ahead = found.add(change, alpha=(momentum - 1) / following)
+            volume, momentum = found, following
         if callback is not None:
             try:
-                callback(iteration, {"r_factor": relative_residual(residual, sums)})
+                callback(iteration, {"r_factor": mean_ratio(left, sums)})
             except StopIteration:
                 break
     return volume
+
+
+def _parts(projector: Projector, subsets: int) -> list[tuple[slice | list[int], Projector]]:
+    """Which tilts each step looks at, and their projector."""
+    if subsets == 1:
+        return [(slice(None), projector)]
+    parts = spread_subsets(projector.geometry.rotations, subsets)
+    return [(tilts, projector.subset(tilts)) for tilts in parts]
 
 
 @dataclass(frozen=True)
@@ -84,7 +111,21 @@ class FISTA(IterativeReconstructor):
     reference: ClassVar[str] = "Beck & Teboulle, SIAM J. Imaging Sci. 2, 183 (2009)"
 
     n_iter: int = 54
+    subsets: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.subsets < 1:
+            raise InputError(f"subsets must be at least 1, not {self.subsets}")
+
+    def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
+        """Besides what every tomographic method asks: a tilt for every subset."""
+        supported, reason = super().supports(measurement)
+        n_tilt = measurement.sizes.get("tilt", 0)
+        if supported and n_tilt < self.subsets:
+            return False, f"{self.subsets} subsets need as many tilts, this measurement has {n_tilt}"
+        return supported, reason
 
     def volume(self, projector: Projector, projections: torch.Tensor, callback: Callback) -> torch.Tensor:
         """The volume (n_z, n_y, n_x) after `n_iter` iterations."""
-        return fista(projector, projections, self.n_iter, callback=callback)
+        return fista(projector, projections, self.n_iter, callback=callback, subsets=self.subsets)

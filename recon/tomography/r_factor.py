@@ -20,7 +20,12 @@ def absolute_sums(projections: torch.Tensor) -> torch.Tensor:
 
 def relative_residual(residual: torch.Tensor, sums: torch.Tensor) -> float:
     """R1 from the residual (n_tilt, n_y, n_x) and the `absolute_sums` of the measured projections."""
+    return mean_ratio(absolute_sums(residual), sums)
+
+
+def mean_ratio(left: torch.Tensor, sums: torch.Tensor) -> float:
+    """The mean over projections of Σ|residual| / Σ|b|, both (n_tilt,), of those that hold anything."""
     held = sums > 0
     if not bool(held.any()):
         return 0.0
-    return float((absolute_sums(residual)[held] / sums[held]).mean())
+    return float((left[held] / sums[held]).mean())
