@@ -16,6 +16,8 @@ from ase import Atoms
 
 from benchmarks import provenance
 from benchmarks.cells import Arrays, Cell, CellResult, orthoslices, trusted_cell, write_cell
+from benchmarks.limits.limit import Limit
+from benchmarks.limits.stored import limit_version, stored_limit
 from benchmarks.methods import Method
 from benchmarks.metrics.scoring import Scoring, score, score_match
 from benchmarks.watch import CellTimeout, Watch
@@ -50,6 +52,15 @@ class Task:
     grace: float = 30.0
     memory_limit: float = math.inf
     software: Mapping[str, Any] = field(default_factory=provenance.software)
+
+    def limit(self) -> Limit | None:
+        """The physical limit that the answer is judged by; None where none is stored."""
+        return stored_limit(DatasetStore(self.card, self.data_root), self.cell.dose)
+
+    def scoring_record(self) -> dict[str, Any]:
+        """The rule and the limit that answers are scored by: another one has stored answers scored again."""
+        version = limit_version(DatasetStore(self.card, self.data_root), self.cell.dose)
+        return {**self.scoring.record(), "limit": version}
 
 
 def run_task(task: Task) -> Status:
@@ -162,7 +173,7 @@ def store_answer(
         traceback=trace,
         scores=scores,
         stats=stats,
-        scoring=task.scoring.record(),
+        scoring=task.scoring_record(),
         dataset_info=task.dataset_info,
         provenance={
             **task.software,
@@ -183,10 +194,11 @@ def _scored(
     """Scores, stats and arrays of an answer; of a failure, the scores of no atoms at all."""
     arrays: Arrays = {"truth_numbers": truth.numbers, "truth_positions": truth.positions}
     stats = {str(key): float(value) for key, value in reconstruction.stats.items()}
+    limit = task.limit()
     if reconstruction.status.failed:
-        return score(Atoms(), truth, scoring=task.scoring), stats, arrays
+        return score(Atoms(), truth, scoring=task.scoring, limit=limit), stats, arrays
     atoms = reconstruction.atoms
-    scores, match = score_match(atoms, truth, task.scoring, stats)
+    scores, match = score_match(atoms, truth, task.scoring, stats, limit)
     arrays |= {
         "answer_numbers": atoms.numbers,
         "answer_positions": atoms.positions,

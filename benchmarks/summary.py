@@ -17,12 +17,12 @@ from benchmarks.results import MISSING, status_codes
 
 LEVEL = 0.95
 
-HEADLINE = ("recall", "precision", "rmsd", "tracing_error", "classification")
-"""The metrics that every table shows together."""
+HEADLINE = ("recall", "precision", "rmsd", "rmsd_over_limit", "tracing_error", "classification")
+"""The metrics that every table shows together, as far as the results hold them."""
 
 
-def summary(results: xr.Dataset, metrics: Sequence[str] = HEADLINE) -> pd.DataFrame:
-    """One row per dataset, dose and reconstructor that was run.
+def summary(results: xr.Dataset, metrics: Sequence[str] | None = None) -> pd.DataFrame:
+    """One row per dataset, dose and reconstructor that was run; without `metrics`, those of `HEADLINE`.
 
     Columns: dataset, engine, dose [e⁻/Å² per image], reconstructor, kind; for each metric its mean over the
     replicates, `METRIC_low` and `METRIC_high`, the 95 % Student interval of that mean held to the metric's
@@ -31,6 +31,8 @@ def summary(results: xr.Dataset, metrics: Sequence[str] = HEADLINE) -> pd.DataFr
     [byte] (largest). A failed cell counts with the failure value of a metric; where it has none (RMSD), the
     mean is over the rest and `METRIC_n` says how many they are.
     """
+    if metrics is None:
+        metrics = [metric for metric in HEADLINE if metric in results]
     codes = {code: status for status, code in status_codes().items()}
     engines = dict(zip(results["dataset"].values, results["engine"].values, strict=True))
     kinds = dict(zip(results["reconstructor"].values, results["kind"].values, strict=True))

@@ -217,6 +217,40 @@ def score(answer: str, truth: str, cutoff: float | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("dataset")
+@click.option(
+    "--dose", "doses", type=float, multiple=True,
+    help="Dose [e⁻/Å² per image]; repeat for several. [default: the card's]",
+)  # fmt: skip
+@click.option("--rmsd", type=float, help="Also the dose that this precision [pm] needs.")
+@click.option(
+    "--marginal", "unknown", multiple=True, metavar="NAME",
+    help="Unknown too: amplitudes, species, widths, background, shifts, scales or angles; repeatable.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--data", "root", help="Where datasets are stored. [default: $DOSEBENCH_DATA or ./data]")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def limit(
+    dataset: str,
+    doses: tuple[float, ...],
+    rmsd: float | None,
+    unknown: tuple[str, ...],
+    as_json: bool,
+    root: str | None,
+    quiet: bool,
+) -> None:
+    """What physics allows on DATASET: the Cramér–Rao bound on the RMSD by dose.
+
+    Beside it the floor, where the best fit of a sum of atoms to images without noise lies. Noise-free images
+    are made first where they are missing.
+    """
+    from dosebench.limiting import limit_lines, limit_report
+
+    found = limit_report(dataset, doses, rmsd, unknown, root=root, progress=not quiet)
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(limit_lines(found)))
+
+
+@main.command()
 @click.argument("preset")
 @click.option(
     "--with",

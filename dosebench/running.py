@@ -143,6 +143,7 @@ def results_text(results: xr.Dataset, preset: PresetCard) -> str:
         "recall": "recall",
         "precision": "precision",
         "rmsd": "RMSD",
+        "rmsd_over_limit": "× bound",
         "tracing_error": "tracing error",
         "classification": "classified",
         "failures": "failed",
@@ -155,6 +156,9 @@ def results_text(results: xr.Dataset, preset: PresetCard) -> str:
         shown = rows.assign(
             dose=rows["dose"].map("{:.3g}".format),
             rmsd=_with_interval(rows, "rmsd", "{:.1f}", " pm"),
+            rmsd_over_limit=_with_interval(rows, "rmsd_over_limit", "{:.2f}", "")
+            if "rmsd_over_limit" in rows
+            else "-",
             failures=[
                 f"{failed}/{cells}" for failed, cells in zip(rows["failures"], rows["cells"], strict=True)
             ],

@@ -7,22 +7,31 @@ KEY is that of the version of the method and of what is unknown; the dataset's o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from benchmarks.limits.limit import MOST_DENSE, Limit, LimitProblem
+from benchmarks.limits.limit import Limit
 from datasets.catalog import DatasetCard, content_key
+from datasets.errors import InputError
 from datasets.pieces import has_piece, join, read_piece, write_piece
 from datasets.store import DatasetStore
+
+if TYPE_CHECKING:
+    from benchmarks.limits.problem import LimitProblem
 
 LIMIT_VERSION = 1
 """Raised when the same dataset would get another limit."""
 
-MOST_AT_ONCE = MOST_DENSE // 3
-"""Atoms up to which a grid computes limits by itself: seconds per dose. Beyond, it takes those there are."""
+MOST_UNASKED = 1666
+"""Atoms up to which a grid computes limits by itself, exactly and in seconds per dose (`problem.MOST_DENSE`).
+Beyond, it takes those that there are."""
+
+log = logging.getLogger("dosebench")
 
 
 def limit_url(store: DatasetStore, dose: float, unknown: Sequence[str] = ()) -> str:
@@ -68,16 +77,30 @@ def each_limit(
 
 def problem_of(store: DatasetStore) -> LimitProblem:
     """The problem of a dataset whose noise-free images are stored."""
+    from benchmarks.limits.problem import LimitProblem
+
     return LimitProblem.of(store.truth(), store.expected()["expected"].values, store.card)
 
 
+def limit_version(store: DatasetStore, dose: float) -> int | None:
+    """By which version of the limit scores at `dose` are judged; None where none is stored."""
+    return LIMIT_VERSION if has_piece(limit_url(store, dose)) else None
+
+
 def prepare(card: DatasetCard, doses: Sequence[float], root: str | None, *, progress: bool = True) -> None:
-    """Make the limits that scores of `card` will want, unless the particle is too large to do so unasked."""
+    """Make the limits that scores of `card` are judged by, unless the particle is too large to do so unasked.
+
+    Where the images do not determine the positions there is none, and a warning says so. Raises `StoreError`
+    when one that is stored is damaged.
+    """
     store = DatasetStore(card, root)
-    if all(has_piece(limit_url(store, dose)) for dose in doses):
+    missing = [dose for dose in doses if stored_limit(store, dose) is None]
+    if not missing or len(store.truth()) > MOST_UNASKED:
         return
-    if len(store.truth()) <= MOST_AT_ONCE:
-        limits(store, doses, progress=progress)
+    try:
+        limits(store, missing, progress=progress)
+    except InputError as error:
+        log.warning("warning: %s: no limit: %s", card.name, error)
 
 
 def _dataset(limit: Limit) -> xr.Dataset:

@@ -33,6 +33,18 @@ NUISANCES = {
 PER_TILT = {"shifts": 2, "scales": 1, "angles": 3}
 
 
+def check_names(names: Sequence[str]) -> tuple[str, ...]:
+    """`names` of nuisances in the order of `NUISANCES`, each once; raises `InputError`."""
+    for name in names:
+        if name not in NUISANCES:
+            raise unknown_name("nuisance", name, NUISANCES)
+    if {"amplitudes", "species"} <= set(names):
+        raise InputError(
+            "amplitudes and species cannot both be unknown: those of atoms include those of species"
+        )
+    return tuple(name for name in NUISANCES if name in names)
+
+
 @dataclass(frozen=True)
 class Unknowns:
     """The parameters θ: 3n positions [Å], n amplitudes where `names` hold them, then `n_shared` that many
@@ -47,15 +59,7 @@ class Unknowns:
     @classmethod
     def of(cls, model: ImageModel, names: Sequence[str] = ()) -> Unknowns:
         """Positions and `names`, in any order. Raises `InputError` for a name there is not."""
-        for name in names:
-            if name not in NUISANCES:
-                raise unknown_name("nuisance", name, NUISANCES)
-        if {"amplitudes", "species"} <= set(names):
-            raise InputError(
-                "amplitudes and species cannot both be unknown: those of atoms include those of species"
-            )
-        ordered = tuple(name for name in NUISANCES if name in names)
-        return cls(ordered, len(model.labels), len(model.kernels.names), len(model.series))
+        return cls(check_names(names), len(model.labels), len(model.kernels.names), len(model.series))
 
     @property
     def label(self) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 
 from ase import Atoms
 
+from benchmarks.limits.limit import Limit
 from benchmarks.metrics.identification import identification_scores
 from benchmarks.metrics.match import CUTOFF, MAX_TRANSLATION, Match, match_positions
+from benchmarks.metrics.over_limit import limit_scores
 from benchmarks.metrics.position import position_scores
 from benchmarks.metrics.published import PUBLISHED_CUTOFF, published_scores
 from benchmarks.metrics.residual import residual_scores
@@ -43,17 +45,18 @@ def score(
     *,
     scoring: Scoring | None = None,
     stats: Mapping[str, float] | None = None,
+    limit: Limit | None = None,
 ) -> dict[str, float]:
     """Every metric of `answer` against `truth`, by variable name; NaN where there is no value.
 
     `cutoff` [Å] is that of the one-to-one pairs; `scoring` replaces it and sets the rest of the rule. `stats`
-    are what a reconstructor reported. Raises `InputError`.
+    are what a reconstructor reported; with `limit`, scores against the bound too. Raises `InputError`.
     """
-    return score_match(answer, truth, scoring or Scoring(cutoff), stats or {})[0]
+    return score_match(answer, truth, scoring or Scoring(cutoff), stats or {}, limit)[0]
 
 
 def score_match(
-    answer: Atoms, truth: Atoms, scoring: Scoring, stats: Mapping[str, float]
+    answer: Atoms, truth: Atoms, scoring: Scoring, stats: Mapping[str, float], limit: Limit | None = None
 ) -> tuple[dict[str, float], Match]:
     """As `score`, with the pairs that the scores rest on."""
     if not len(truth):
@@ -70,6 +73,7 @@ def score_match(
         **identification_scores(match, answer.numbers, truth.numbers),
         **residual_scores(stats),
         **published_scores(answer, truth, cutoff=scoring.published_cutoff),
+        **({} if limit is None else limit_scores(match, limit)),
     }
     return scores, match
 
