@@ -74,7 +74,7 @@ class LinearisedFit:
         for _ in range(n_iter):
             if size <= RESIDUAL * first or size <= 0:
                 break
-            applied = self._normal(direction, damping, added)
+            applied = self.apply(direction, damping, added)
             length = size / _dot(direction, applied)
             step, rest = _plus(step, direction, length), _plus(rest, applied, -length)
             conditioned = precondition(rest)
@@ -82,7 +82,18 @@ class LinearisedFit:
             direction = _plus(conditioned, direction, size / previous)
         return step
 
-    def _normal(self, s: Step, damping: float, added: FloatArray) -> Step:
+    def steepest(self, n_iter: int = 8) -> float:
+        """The largest eigenvalue of JᵀWJ among moves of positions, by `n_iter` power iterations."""
+        move = np.random.default_rng(0).normal(size=self.blocks[:, :3].shape)
+        still = np.zeros_like(self.of_heights), np.zeros_like(self.of_widths)
+        largest = 0.0
+        for _ in range(n_iter):
+            move /= max(float(np.linalg.norm(move)), np.finfo(float).tiny)
+            applied = self.apply((move, *still), 0.0, np.zeros(len(move)))[0]
+            largest, move = float(np.vdot(move, applied)), applied
+        return largest
+
+    def apply(self, s: Step, damping: float, added: FloatArray) -> Step:
         """(JᵀWJ + λD) s, with `added` the diagonal of the positions."""
         heights, widths = s[1][self.height_groups], s[2][self.width_groups] / self.atoms.sigma
         images = self.atoms.differentiate(

@@ -25,6 +25,8 @@ B_BOUNDS = (5.0, 15.0)
 """Å²."""
 MAX_MOVE = 1.0
 """Å, in one round."""
+MARGIN = 1.2
+"""Over the largest curvature that a few power iterations find in the first round."""
 
 
 def refine_published(
@@ -41,9 +43,9 @@ def refine_published(
 
     An atom's image is a Gaussian of variance B/8π² + `source`² + pixel²/12 [Å²], B within `bounds`; the
     public code writes exp(−π²r²/B) and blurs by the mean scattering factor instead. Every pixel counts the
-    same. `step` of a position is in units of the inverse curvature of an atom of the brightest species that
-    stands alone; that of the code rests on the scale of its Fourier transforms. It is the same for all atoms,
-    so light ones hardly move. Raises `InputError` for arrays that do not fit together.
+    same. `step` of positions is in units of the inverse of the largest curvature of all moves (at 2 the
+    descent turns unstable); that of the code rests on the scale of its Fourier transforms. It is the same for all
+    atoms, so light ones hardly move. Raises `InputError` for arrays that do not fit together.
     """
     check_refinable(positions, labels, images, geometry)
     data = np.ascontiguousarray(images, dtype=np.float32)
@@ -57,6 +59,7 @@ def refine_published(
         return Refined(positions.copy(), np.zeros(len(positions)), _widths(factors, source, pixel)[labels])
     brightness = np.full(n_species, max(float(data.sum(dtype=np.float64)), 1.0) / len(data) / len(positions))
     white = np.ones_like(data)
+    steepest = 0.0
 
     def atoms_at(places: FloatArray) -> GaussianAtoms:
         sigma = _widths(factors, source, pixel)[labels] / pixel
@@ -83,7 +86,9 @@ def refine_published(
             heights = brightness[labels]
             fit = LinearisedFit(atoms, heights, white, labels, labels)
             move = fit.gradient(data - atoms.project(heights))[0]
-            at = at + step * move / max(float(fit.of_positions.max()), 1e-30)
+            if steepest == 0.0:
+                steepest = MARGIN * fit.steepest()
+            at = at + step * move / max(steepest, 1e-30)
             at = begin_round + cut(at - begin_round, MAX_MOVE / pixel)
     atoms = atoms_at(at)
     residual = data - atoms.project(brightness[labels])

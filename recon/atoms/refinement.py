@@ -37,8 +37,8 @@ def refine_atoms(
 
     `projections` is `recon.atoms.refine`; `published` is `recon.atoms.refine_published`, against the
     `denoised` images where there are such; `none` leaves the atoms. The array `intensity` of the
-    atoms becomes their refined intensity [electron per image]. `background`, `gain` and `read_noise` are those of the counts,
-    `source` the source size [Å]. Raises `InputError` for another method.
+    atoms becomes their refined intensity [electron per image]. `background`, `gain` and `read_noise` are
+    those of the counts, `source` the source size [Å]. Raises `InputError` for another method.
     """
     if method not in get_args(Refine):
         raise InputError(f"refine must be one of {', '.join(get_args(Refine))}, not {method!r}")
