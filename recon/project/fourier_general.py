@@ -23,6 +23,9 @@ from recon.project.fourier_grid import (
 )
 from recon.project.geometry import Geometry
 
+POINTS = 2**14
+"""Readings that are worked out together: 64 grid points each, about 40 MB in all."""
+
 
 class GeneralFourierProjector:
     """The central plane normal to the beam of each tilt, read from the spectrum of the padded volume.
@@ -80,9 +83,9 @@ class GeneralFourierProjector:
         for tilt in range(len(self._turns)):
             plane = torch.zeros(half[0] * half[1], dtype=self._complex, device=self.device)
             points, shifts = self._points(tilt, *frequencies)
-            for index, weight, mirrored in self._terms(points):
+            for block, index, weight, mirrored in self._readings(points):
                 found = spectrum[index]
-                plane += weight * torch.where(mirrored, found.conj(), found)
+                plane[block] = (weight * torch.where(mirrored, found.conj(), found)).sum(dim=1)
             image = torch.fft.irfft2((plane * shifts).reshape(half), s=self._plane)
             images.append(image[:n_y, :n_x])
         return torch.stack(images)
@@ -96,9 +99,10 @@ class GeneralFourierProjector:
         for tilt, image in enumerate(projections):
             points, shifts = self._points(tilt, *frequencies)
             plane = torch.fft.fft2(image, s=self._plane, norm="forward").reshape(-1) * shifts.conj()
-            for index, weight, mirrored in self._terms(points):
+            for block, index, weight, mirrored in self._readings(points):
                 # the mirrored half comes of itself: the spectrum of a real volume is Hermitian
-                spectrum.index_add_(0, index, torch.where(mirrored, 0.0, weight) * plane)
+                values = torch.where(mirrored, 0.0, weight) * plane[block, None]
+                spectrum.index_add_(0, index.reshape(-1), values.reshape(-1))
         shape = self._lengths[0], self._lengths[1], held
         grid = torch.fft.irfftn(spectrum.reshape(shape), s=self._lengths, norm="forward")
         return self._corrected(centre(grid, self.geometry.volume_shape))
@@ -118,24 +122,30 @@ class GeneralFourierProjector:
         shifts = np.exp(2j * np.pi * (column * steps[0] + row * steps[1]))
         return points, torch.as_tensor(shifts).to(self._complex).to(self.device)
 
-    def _terms(self, points: FloatArray) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Term by term of the interpolation: flat index into the half spectrum, weight, and whether the point
-        lies in the other half, all (n,).
+    def _readings(
+        self, points: FloatArray
+    ) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Block by block of `points`: which they are, and, (n, w³), the flat index into the half spectrum of
+        each grid point that is read, its weight, and whether it lies in the other half.
         """
-        n_z, n_y, n_x = self._lengths
+        _, n_y, n_x = self._lengths
         held = n_x // 2 + 1
-        (near_z, share_z), (near_y, share_y), (near_x, share_x) = (
-            [torch.as_tensor(part).to(self.device) for part in axis_stencil(points[:, axis], n, self._kernel)]
-            for axis, n in enumerate(self._lengths)
-        )
-        share_z, share_y, share_x = (share.to(self.dtype) for share in (share_z, share_y, share_x))
-        for x in range(near_x.shape[1]):
-            mirrored = near_x[:, x] < 0
-            sign = torch.where(mirrored, -1, 1)
-            column = (sign * near_x[:, x]).clamp(max=held - 1)
-            for y in range(near_y.shape[1]):
-                row = torch.remainder(sign * near_y[:, y], n_y)
-                weight = share_x[:, x] * share_y[:, y]
-                for z in range(near_z.shape[1]):
-                    plane = torch.remainder(sign * near_z[:, z], n_z)
-                    yield (plane * n_y + row) * held + column, weight * share_z[:, z], mirrored
+        for start in range(0, len(points), POINTS):
+            block = slice(start, start + POINTS)
+            stencils = [
+                axis_stencil(points[block, axis], n, self._kernel) for axis, n in enumerate(self._lengths)
+            ]
+            near = [torch.as_tensor(found, device=self.device) for found, _ in stencils]
+            share = [torch.as_tensor(weight).to(self.dtype).to(self.device) for _, weight in stencils]
+            # the rows of the grid that are read, and those of their mirror images
+            rows, mirror_rows = (
+                torch.remainder(sign * near[0], self._lengths[0])[:, :, None] * n_y
+                + torch.remainder(sign * near[1], n_y)[:, None, :]
+                for sign in (1, -1)
+            )
+            column = near[2][:, None, None, :]
+            mirrored = (column < 0).expand(*rows.shape, -1)
+            index = torch.where(mirrored, mirror_rows[..., None], rows[..., None]) * held
+            index += column.abs().clamp(max=held - 1)  # beyond Nyquist the weight is zero
+            weight = share[0][:, :, None, None] * share[1][:, None, :, None] * share[2][:, None, None, :]
+            yield block, index.flatten(1), weight.flatten(1), mirrored.flatten(1)

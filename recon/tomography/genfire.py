@@ -83,9 +83,10 @@ def genfire(
 class GENFIRE(IterativeReconstructor):
     """Generalized Fourier iterative reconstruction (GENFIRE), then tracing and classification.
 
-    Measured Fourier points are enforced as they are, noise included, and the points of two tilts that share
-    a grid point are averaged: not for low doses, where a method that weighs all tilts in real space needs
-    fewer electrons, and not for general rotations of large volumes (memory).
+    Measured Fourier points are enforced as they are, noise included, and points that several tilts share
+    are averaged, so its volume explains the images less well than one of `resire` does (R-factor 0.31 against
+    0.18 on the series that defaults are chosen on, at 10⁶ e⁻/Å²): not for what rests on calculated
+    projections, and, for its memory, not for general rotations of large volumes.
 
     `oversample` is the length of the zero-padded volume over that of the volume, `radius` how far [grid
     steps] a measured point may be from the plane of a tilt, `enforce` which frequencies count when. The

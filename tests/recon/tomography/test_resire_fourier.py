@@ -26,6 +26,7 @@ def test_truth_is_a_fixed_point(problem: Any, fourier: tuple[Any, torch.Tensor])
     torch.testing.assert_close(volume, problem.truth, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("problem", ["single axis"], indirect=True)
 def test_the_kernel_converges_at_its_default_step(problem: Any, fourier: tuple[Any, torch.Tensor]) -> None:
     projector, projections = fourier
     volume = resire(projector, projections, 60, step=RESIREFourier().step)
