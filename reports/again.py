@@ -16,9 +16,9 @@ import xarray as xr
 from benchmarks.cells import CellResult
 from benchmarks.methods import make_methods
 from datasets.errors import InputError
+from datasets.schema import rotations
 from recon import registry
-from recon.align.alignment import Alignment, euler_angles
-from recon.align.angles import refine_angles
+from recon.align.alignment import Alignment
 from recon.align.series import align
 from recon.preprocess.background import subtract_background
 from recon.preprocess.denoise import denoise
@@ -98,7 +98,9 @@ def _make(cell: CellResult, measurement: xr.Dataset) -> Again:
     found = method.answer(measurement, cell.truth(), identity.rng())
     if found.status.failed or found.volume is None or "intensity" not in found.atoms.arrays:
         raise InputError(f"{identity.reconstructor} gives no volume and intensities to draw")
-    geometry, angles = used_geometry(measurement, identity.parameters)
+    geometry = Geometry.of(measurement)
+    used = measurement if found.geometry is None else found.geometry
+    geometry = replace(geometry, rotations=rotations(used))
     tilt = int(np.abs(measurement["theta"].values).argmin())
     one = replace(geometry, rotations=geometry.rotations[tilt : tilt + 1])
     projector = make_projector(one, oversample=int(identity.parameters["oversample"]))
@@ -116,7 +118,7 @@ def _make(cell: CellResult, measurement: xr.Dataset) -> Again:
         numbers=found.atoms.numbers.astype(np.int64),
         positions=again,
         intensities=found.atoms.arrays["intensity"],
-        angles=angles,
+        angles=np.stack([used[name].values for name in ("phi", "theta", "psi")], axis=-1),
         same=again.shape == stored.shape and bool(np.abs(again - stored).max(initial=0) < SAME_PLACE),
     )
 
@@ -148,15 +150,3 @@ def aligned(
     background = float(measurement.attrs["background"])
     after, found = align(images, Geometry.of(measurement), parameters["align"], background=background)
     return images, after, found
-
-
-def used_geometry(measurement: xr.Dataset, parameters: Mapping[str, Any]) -> tuple[Geometry, FloatArray]:
-    """The geometry that a method reconstructed with, and its angles (n_tilt, 3) [deg]."""
-    geometry = Geometry.of(measurement)
-    nominal = euler_angles(geometry.rotations)
-    if parameters["angles"] == "nominal":
-        return geometry, nominal
-    images, _, found = aligned(measurement, parameters)
-    how: Any = "joint" if parameters["angles"] == "refine" else "grid"
-    refined, found = refine_angles(images, geometry, method=how, start=found)
-    return refined, found.angles

@@ -102,7 +102,7 @@ def methods(series: Series) -> tuple[list[tuple[str, str, str]], list[str]]:
     align: tuple[object, ...] = ("none",)
     if SHIFT in series.kinds:
         align = ("reprojection", "common_line", "center_of_mass")
-    refined = series.choose("resire", align=align, angles=("refine", "grid"))
+    refined = series.choose("resire", align=align, angles=("refine", "atoms", "grid"))
     plain = series.choose("resire", align=align, angles=("nominal",))
     if refined is not None:  # what it is compared to differs in nothing but the angles
         same = {k: (v,) for k, v in series.parameters(refined).items() if k != "angles"}
