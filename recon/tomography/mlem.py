@@ -32,8 +32,8 @@ def mlem(
     """x ← x / (Aᵀ1) · Aᵀ[y / (A x + b)]: expectation maximisation for counts y ~ Poisson(A x + b).
 
     The likelihood never falls, x never becomes negative and, without a background, every iteration explains
-    exactly the electrons that were counted: Σ A x = Σ y. Bright voxels move first and noise comes last;
-    run on, it becomes single bright voxels, to be smoothed away afterwards.
+    exactly the electrons that were counted where any voxel projects: Σ A x = Σ y. Bright voxels move first
+    and noise comes last; run on, it becomes single bright voxels, to be smoothed away afterwards.
 
     With `subsets` above one an iteration updates x from one part of the tilts after another (ordered
     subsets): about as many times faster at first, but then it ends in a cycle and the likelihood may fall. An
@@ -52,31 +52,28 @@ def mlem(
     if float(measured.min()) < 0:
         raise InputError("counts must not be negative for maximum likelihood")
     level = torch.as_tensor(background).to(counts).expand_as(counts)
-    parts = [
-        (tilts, projector if subsets == 1 else projector.subset(tilts))
-        for tilts in spread_subsets(projector.geometry.rotations, subsets)
-    ]
-    if subsets == 1:
-        parts = [(list(range(len(counts))), projector)]
     volume = projector.zeros() + (1.0 if initial is None else initial)
     if volume_mask is not None:
         volume *= volume_mask.to(volume)
     if initial is None:
         held = float((projector.forward(volume) * seen).sum())
         volume *= float(measured.sum()) / held if held > 0 else 0.0
-    sensitivities = [_inverse(part.adjoint(seen[tilts])) for tilts, part in parts]
+    parts = []
+    for tilts in map(sorted, spread_subsets(projector.geometry.rotations, subsets)):
+        part = projector if subsets == 1 else projector.subset(tilts)
+        inverse = _inverse(part.adjoint(seen[tilts]))
+        parts.append((tilts, part, inverse, measured[tilts], level[tilts], seen[tilts]))
     sums = absolute_sums(measured)
     residual = torch.empty_like(measured)
     for iteration in range(1, n_iter + 1):
         likelihood = 0.0
-        for (tilts, part), inverse in zip(parts, sensitivities, strict=True):
-            here = measured[tilts]
-            expected = part.forward(volume) + level[tilts]
-            ratio = torch.where(expected > 0, here / expected, 0.0) * seen[tilts]
+        for tilts, part, inverse, here, under, looked_at in parts:
+            expected = part.forward(volume) + under
+            ratio = torch.where(expected > 0, here / expected, 0.0) * looked_at
             if callback is not None:
-                residual[tilts] = (expected - here) * seen[tilts]
+                residual[tilts] = (expected - here) * looked_at
                 logarithm = torch.special.xlogy(here, torch.where(expected > 0, expected, 1.0))
-                likelihood += float(((logarithm - expected) * seen[tilts]).sum(dtype=torch.float64))
+                likelihood += float(((logarithm - expected) * looked_at).sum(dtype=torch.float64))
             volume *= part.adjoint(ratio).mul_(inverse)
         if callback is not None:
             figures = {"r_factor": relative_residual(residual, sums), "log_likelihood": likelihood}

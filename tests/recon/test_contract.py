@@ -21,6 +21,11 @@ RECONSTRUCTORS = [
     "sirt[n_iter=60,oversample=1]",
     "resire[n_iter=80,oversample=1]",
     "fista[n_iter=30,oversample=1]",
+    "mlem[oversample=1]",
+    "sart[oversample=1]",
+    "wbp",
+    "resire-fourier[n_iter=40,interpolation=linear,oversample=3]",
+    "genfire[n_iter=40,oversample=2]",
 ]
 
 
@@ -124,7 +129,7 @@ def test_what_is_not_supported_is_skipped_with_a_reason(name: str, small: xr.Dat
     assert not method.supports(other)[0]
 
 
-@pytest.mark.parametrize("name", ["sirt[n_iter=30]", "resire[n_iter=30]"])
+@pytest.mark.parametrize("name", [f"{method}[n_iter=30]" for method in ("sirt", "resire", "mlem", "sart")])
 def test_callback_sees_every_iteration_and_may_stop(name: str, small: xr.Dataset) -> None:
     seen: list[int] = []
 

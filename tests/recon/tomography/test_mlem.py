@@ -60,9 +60,11 @@ def test_the_reported_likelihood(problem: Any, counts: torch.Tensor) -> None:
 
 
 def test_electrons_are_conserved(problem: Any, counts: torch.Tensor) -> None:
+    reached = problem.projector.forward(torch.ones_like(problem.truth)) > 0
     for n_iter in (2, 5, 20):
         volume = mlem(problem.projector, counts, n_iter)
-        assert float(problem.projector.forward(volume).sum()) == pytest.approx(float(counts.sum()))
+        explained = float(problem.projector.forward(volume).sum())
+        assert explained == pytest.approx(float(counts[reached].sum()))
 
 
 @pytest.mark.parametrize("subsets", [1, 3])
