@@ -44,8 +44,8 @@ def refine_published(
     An atom's image is a Gaussian of variance B/8π² + `source`² + pixel²/12 [Å²], B within `bounds`; the
     public code writes exp(−π²r²/B) and blurs by the mean scattering factor instead. Every pixel counts the
     same. `step` of positions is in units of the inverse of the largest curvature of all moves (at 2 the
-    descent turns unstable); that of the code rests on the scale of its Fourier transforms. It is the same for all
-    atoms, so light ones hardly move. Raises `InputError` for arrays that do not fit together.
+    descent turns unstable); that of the code rests on the scale of its Fourier transforms. It is the same for
+    all atoms, so light ones hardly move. Raises `InputError` for arrays that do not fit together.
     """
     check_refinable(positions, labels, images, geometry)
     data = np.ascontiguousarray(images, dtype=np.float32)

@@ -14,6 +14,7 @@ from recon.atoms.classify import (
     _classify_mixture,
     by_atomic_number,
     classify,
+    classify_intensities,
     classify_published,
     k_means,
     local_density,
@@ -125,10 +126,34 @@ def test_no_peaks_and_unknown_method() -> None:
     none = Peaks(np.empty((0, 3)), np.empty(0))
     labels, values = classify(volume, none, ["Au"])
     assert labels.shape == values.shape == (0,)
-    with pytest.raises(InputError, match="classify must be one of mixture, published"):
+    with pytest.raises(InputError, match="classify must be one of mixture, published, k_means"):
         classify(volume, none, ["Au"], method="magic")  # type: ignore[arg-type]
 
 
 def test_species_facts() -> None:
     assert by_atomic_number(["Pt", "Co", "Pd"]) == ["Co", "Pd", "Pt"]
     assert shortest_bond(["Cu", "Au"]) == pytest.approx(2.64)
+
+
+def test_radii_of_the_published_rules_are_used() -> None:
+    """Gold and copper in a row, and one dim stray: what each sphere sees decides what it is asked for."""
+    positions = np.array([[-6.0, 0, 0], [-3.0, 0, 0], [0.0, 0, 0], [3.0, 0, 0], [6.0, 0, 0], [0.0, 6.0, 0]])
+    volume = gaussians(positions, np.array([1.0, 0.98, 0.5, 0.48, 0.46, 0.1]))
+    peaks = trace(volume, min_distance=1.9, threshold=0.05)
+    order = np.argsort(np.linalg.norm(peaks.positions[:, None] - positions, axis=2).argmin(axis=1))
+    for radii in ((3, 3, 9), (3, 1, 7)):
+        labels, _ = classify(volume, peaks, ["Cu", "Au"], method="published", radii=radii)
+        np.testing.assert_array_equal(labels[order], [1, 1, 0, 0, 0, NON_ATOM])
+    labels, values = classify(volume, peaks, ["Cu", "Au"], method="k_means", radii=(4, 1, 1))
+    np.testing.assert_array_equal(labels[order], [1, 1, 0, 0, 0, NON_ATOM])
+    assert values[order][0] > 5 * values[order][5]
+
+
+def test_a_split_by_another_sphere() -> None:
+    small, split = np.array([1.0, 1.1, 1.2, 5.0, 5.1]), np.array([3.0, 1.0, 3.1, 9.0, 9.0])
+    np.testing.assert_array_equal(classify_published(small, small, 2, split=split), [0, NON_ATOM, 0, 1, 1])
+
+
+def test_intensities_alone() -> None:
+    x, truth = intensities(60, (50, 0.25, 0.08), (60, 1.0, 0.08), noise=0.02)
+    assert np.count_nonzero(classify_intensities(x, ["Au", "Cu"]) != truth) <= 3

@@ -119,3 +119,14 @@ def test_a_volume_too_small_is_refused() -> None:
     axes = {a: pixel_axis(3, 0.4) for a in "zyx"}
     with pytest.raises(InputError, match="at least 4 voxels"):
         trace(xr.DataArray(np.zeros((3, 3, 3)), coords=axes, dims=("z", "y", "x")), min_distance=1.0)
+
+
+def test_smoothing_by_less_than_a_voxel_is_exact() -> None:
+    """A Gaussian atom smoothed by σ keeps its place and becomes that much wider and lower."""
+    position = np.array([[0.13, -0.22, 0.31]])
+    volume = volume_of(position, np.ones(1), sigma=0.5)
+    plain, smooth = (trace(volume, min_distance=1.0, threshold=0.05, sigma=sigma) for sigma in (0.0, 3.0))
+    np.testing.assert_allclose(smooth.positions, plain.positions, atol=0.01)
+    step = float(volume["x"].values[1] - volume["x"].values[0])
+    lower = (0.5**2 / (0.5**2 + step**2)) ** 1.5
+    assert smooth.heights[0] / plain.heights[0] == pytest.approx(lower, rel=0.05)
