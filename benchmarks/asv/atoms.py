@@ -1,5 +1,5 @@
-"""Seconds of tracing a volume of atoms, of refining them against images and of matching 2,000 atoms; the errors
-of tracing and of refining."""
+"""Seconds of tracing a volume of atoms, of refining them against images and of matching 2,000 atoms; the
+errors of tracing and of refining."""
 
 from __future__ import annotations
 
