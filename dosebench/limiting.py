@@ -113,5 +113,5 @@ def limit_lines(report: dict[str, Any]) -> list[str]:
 
 def _needs(dose: float | None, report: dict[str, Any]) -> str:
     if dose is None:
-        return "more than any dose: the floor is above it"
+        return "a dose that there is not: the floor alone is above it"
     return f"{dose:.3g} e⁻/Å² per image ({dose * report['n_images']:.3g} e⁻/Å² in total)"

@@ -7,8 +7,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from benchmarks.metrics import score
 from benchmarks.limits.limit import Limit
+from benchmarks.metrics import score
 from benchmarks.metrics.cards import FOLDER, MetricCard, get_metric, metric_cards, metric_names
 from benchmarks.metrics.match import match_positions
 from benchmarks.metrics.published import nearest_residuals, published_scores
