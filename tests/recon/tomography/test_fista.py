@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from recon.tomography.fista import fista
+from datasets.errors import InputError
+from recon.tomography.fista import FISTA, fista
 from recon.tomography.resire import resire
 
 
@@ -76,3 +77,31 @@ def test_a_callback_can_stop_it(problem: Any) -> None:
     assert len(seen) == 4
     assert seen[0] == pytest.approx(1.0)
     assert seen[-1] < 0.7
+
+
+@pytest.mark.parametrize("problem", ["single axis"], indirect=True)
+def test_subsets_get_there_in_a_tenth_of_the_iterations(problem: Any, noisy: torch.Tensor) -> None:
+    target = objective(problem, resire(problem.projector, noisy, 100, step=1.0), noisy)
+    assert objective(problem, fista(problem.projector, noisy, 10, subsets=4), noisy) < target
+    assert objective(problem, fista(problem.projector, noisy, 10), noisy) > target
+
+
+@pytest.mark.parametrize("problem", ["single axis"], indirect=True)
+def test_subsets_settle_at_the_same_optimum(problem: Any, noisy: torch.Tensor) -> None:
+    whole, parts = (
+        objective(problem, fista(problem.projector, noisy, 400, subsets=m), noisy) for m in (1, 6)
+    )
+    assert parts == pytest.approx(whole, rel=1e-3)
+
+
+@pytest.mark.parametrize("problem", ["single axis"], indirect=True)
+def test_subsets_keep_the_truth(problem: Any) -> None:
+    fixed = fista(problem.projector, problem.projections, 9, initial=problem.truth, subsets=4)
+    torch.testing.assert_close(fixed, problem.truth, rtol=0, atol=1e-12)
+
+
+def test_more_subsets_than_tilts_are_refused(problem: Any) -> None:
+    with pytest.raises(InputError, match="between 1 and the number of tilts"):
+        fista(problem.projector, problem.projections, 3, subsets=99)
+    with pytest.raises(InputError, match="subsets must be at least 1"):
+        FISTA(subsets=0)

@@ -1,0 +1,65 @@
+"""The command that times tomography prints what it says, on a problem too small to mean anything."""
+
+import builtins
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from benchmarks import speed
+from recon.tomography.r_factor import r_factor
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def run(*arguments: str) -> str:
+    answer = CliRunner().invoke(speed.main, ["--size", "24", "--tilts", "12", *arguments])
+    assert answer.exit_code == 0, answer.output
+    return answer.output
+
+
+def test_resire_and_the_accelerated_solver() -> None:
+    lines = run("--part", "resire", "--part", "accelerated", "--iterations", "20").splitlines()
+    assert "12 tilts of 24 × 24 pixels into 24³, 1 threads" in lines[0]
+    assert "20 iterations, step 1.5" in lines[2]
+    assert "peak memory" in lines[2]
+    assert [line.split()[1] for line in lines[3:]] == ["subsets=1:", "subsets=8:"]
+    assert all("times fewer" in line for line in lines[3:])
+
+
+def test_the_normal_operator_both_ways() -> None:
+    lines = run("--part", "toeplitz").splitlines()[1:]
+    assert [line.split()[1] for line in lines] == ["20", "60", "200"]
+    assert all(float(line.split()[-1]) < 0.01 for line in lines)
+
+
+def test_the_missing_peer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "astra":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert "pip install 'dosebench[peers]'" in run("--part", "astra")
+
+
+def test_the_peer_solves_the_same_problem() -> None:
+    pytest.importorskip("astra", reason="needs astra-toolbox")
+    lines = run("--part", "astra").splitlines()[1:]
+    assert len(lines) == 4
+    assert all(float(line.split()[-1]) > 0.98 for line in lines[1:])
+
+
+def test_the_particle_stays_in_the_image() -> None:
+    geometry = speed.geometry(24, 12)
+    projector = speed.make_projector(geometry, oversample=2)
+    volume = speed.particle(24)
+    sums = projector.forward(volume).sum(dim=(1, 2))
+    torch.testing.assert_close(sums, volume.sum().expand(12), rtol=1e-2, atol=0)
+    assert r_factor(speed.counts(projector, volume), speed.counts(projector, volume)) == 0
