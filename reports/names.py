@@ -14,15 +14,19 @@ LONGEST = 26
 def short_names(labels: Sequence[str], asked: Iterable[str] = ()) -> dict[str, str]:
     """A short name for each of `labels` (as results hold them), all different.
 
-    `asked` are the names in the preset: `resire[published]` for `resire[n_iter=200,step=0.25]`. What is still
-    too long is said by its values alone, `fista[reprojection,refine]`, as many as fit.
+    `asked` are the names in the preset: `resire[published]` for `resire[n_iter=200,step=0.25]`. Where names
+    that are still too long vary one that is there too, what they share with it is an ellipsis,
+    `fista[…,denoise=none]`; what does not fit even then is said by its values alone,
+    `fista[reprojection,refine]`, as many as fit.
     """
     aliases = _aliases([name for name in asked if name not in labels])
+    names = {label: aliases.get(label, label) for label in labels}
+    shared = _shared([name for name in names.values() if len(name) > LONGEST])
+    shared = {base: parts for base, parts in shared.items() if (base, parts) in map(_options, names.values())}
     chosen: dict[str, str] = {}
-    for label in labels:
-        name = aliases.get(label, label)
+    for label, name in names.items():
         if len(name) > LONGEST:
-            name = _values_only(name)
+            name = _values_only(_without(name, shared))
         nth, unique = 1, name
         while unique in chosen.values():
             nth += 1
@@ -31,8 +35,38 @@ def short_names(labels: Sequence[str], asked: Iterable[str] = ()) -> dict[str, s
     return chosen
 
 
+def _parts(name: str) -> tuple[str, list[str]]:
+    base, _, rest = name.partition("[")
+    return base, rest.removesuffix("]").split(",")
+
+
+def _options(name: str) -> tuple[str, set[str]]:
+    base, parts = _parts(name)
+    return base, set(parts)
+
+
+def _shared(names: Sequence[str]) -> dict[str, set[str]]:
+    """By method, the `key=value` that all of its `names` have; none where there is but one name."""
+    options: dict[str, list[set[str]]] = {}
+    for name in names:
+        base, parts = _parts(name)
+        options.setdefault(base, []).append(set(parts))
+    return {base: set.intersection(*own) for base, own in options.items() if len(own) > 1}
+
+
+def _without(name: str, shared: dict[str, set[str]]) -> str:
+    """`base[…,key=value]` without what is shared, where that leaves anything."""
+    base, parts = _parts(name)
+    own = [part for part in parts if part not in shared.get(base, ())]
+    return f"{base}[{','.join(['…', *own])}]" if own and len(own) < len(parts) else name
+
+
 def _values_only(name: str) -> str:
-    """`base[value,value]` in at most `LONGEST` characters, an ellipsis for what does not fit."""
+    """`base[value,value]` in at most `LONGEST` characters, an ellipsis for what does not fit; what is short
+    enough as it is stays.
+    """
+    if len(name) <= LONGEST:
+        return name
     base, bracket, rest = name.partition("[")
     if not bracket or len(base) > LONGEST - 3:
         return f"{base[: LONGEST - 1]}…"

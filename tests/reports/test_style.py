@@ -118,3 +118,18 @@ def test_a_long_name_is_said_by_its_values() -> None:
         ["fista[align=reprojection,angles=refine]", "fista[align=reprojection,denoise=gaussian]"]
     )
     assert list(names.values()) == ["fista[reprojection,refine]", "fista[reprojection,…]"]
+
+
+def test_variations_of_one_long_name_say_what_varies() -> None:
+    whole = "fista[align=reprojection,angles=refine]"
+    varied = [
+        "fista[align=reprojection,angles=refine,denoise=none]",
+        "fista[align=reprojection,angles=refine,classify=published]",
+    ]
+    names = short_names([whole, *varied, "fista[angles=refine]"])
+    assert list(names.values()) == [
+        "fista[reprojection,refine]",
+        "fista[…,denoise=none]",
+        "fista[…,published]",
+        "fista[angles=refine]",
+    ]
