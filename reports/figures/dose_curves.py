@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PANELS = ("recall", "rmsd", "tracing_error", "classification")
 """The metrics shown, in reading order; those that the results do not hold are left out."""
 
+BOUND = "bound"
+"""What the line of the Cramér–Rao bound is called."""
+
 MIN_SPACING = 8.5
 """Smallest distance between the baselines of two labels beside the curves [point]."""
 
@@ -63,12 +66,33 @@ def caption(payload: Payload, dataset: str) -> str:
         f"{dataset} ({specimen.n_atoms} atoms, {images} per series): accuracy against dose. Points are "
         f"means, bands {payload.interval}, n = {n} cells per point, failed ones counted as failures; "
         "controls in grey, without bands. ↑: beyond the panel."
+        f"{bound_note(payload, dataset)}"
     )
+
+
+def bound_note(payload: Payload, dataset: str) -> str:
+    """What the line of the bound is; nothing where there is none."""
+    if not payload.specimen(dataset).bound:
+        return ""
+    return (
+        f" {BOUND.capitalize()}: Cramér–Rao bound on the RMSD of all atoms, with elements, images of single "
+        "atoms and geometry known; a method that finds only atoms that are easily placed, or adds knowledge "
+        "of its own, can lie below it."
+    )
+
+
+def bound_of(payload: Payload, dataset: str, metric: Metric) -> list[tuple[float, float]]:
+    """(dose, bound) where a metric has one, in its unit as shown."""
+    if metric.key != "rmsd":
+        return []
+    specimen = payload.specimen(dataset)
+    pairs = zip(specimen.doses, specimen.bound, strict=False)
+    return [(dose, bound * metric.scale) for dose, bound in pairs if bound is not None]
 
 
 def panel(ax: Axes, payload: Payload, dataset: str, metric: Metric) -> None:
     """One metric against dose on `ax`, every method a line labelled at its end."""
-    ends: list[tuple[float, Method]] = []
+    ends: list[tuple[float, str, str]] = []
     ax.set_xscale("log")
     limits = axis_range(payload, dataset, metric)
     if limits[2]:
@@ -80,7 +104,11 @@ def panel(ax: Axes, payload: Payload, dataset: str, metric: Metric) -> None:
         rows = [r for r in payload.curve(dataset, method.name) if r.values[metric.key].mean is not None]
         if not rows:
             continue
-        ends.append((_line(ax, rows, method, metric, shade), method))
+        ends.append((_line(ax, rows, method, metric, shade), method.name, method.colour))
+    if bound := bound_of(payload, dataset, metric):
+        dose, least = zip(*sorted(bound), strict=True)
+        ax.plot(dose, least, color=style.INK, linestyle=(0, (1, 1)), linewidth=1.1, zorder=4)
+        ends.append((least[-1], BOUND, style.INK))
     label = metric.label.removesuffix(f" ({metric.element})")
     ax.set_ylabel(f"{label} ({metric.shown_unit})" if metric.shown_unit else label)
     dose_axis(ax, payload.specimen(dataset).doses)
@@ -134,6 +162,7 @@ def axis_range(payload: Payload, dataset: str, metric: Metric) -> tuple[float, f
         if row.dataset == dataset and (mean := row.values[metric.key].mean) is not None
     ]
     own = [value for value, control in means if not control] or [value for value, _ in means] or [1.0]
+    own += [value for _, value in bound_of(payload, dataset, metric) if value < max(own)]
     positive = [value for value in own if value > 0]
     if metric.unit == "pm" and positive and max(positive) > 5 * min(positive):
         return 0.75 * min(positive), 1.4 * max(positive), True
@@ -188,23 +217,23 @@ def _plain_log_ticks(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _label_ends(ax: Axes, ends: Sequence[tuple[float, Method]]) -> None:
-    """The name of each method right of its last point, moved apart where they would overlap."""
+def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """The name of each curve right of its last point, in its colour, moved apart where they would overlap."""
     if not ends:
         return
     low, high = ax.get_ylim()
     height = 72 * ax.get_window_extent().height / ax.figure.dpi
     to_axes = ax.transScale
     bottom, top = to_axes.transform((1, low))[1], to_axes.transform((1, high))[1]
-    wanted = [(to_axes.transform((1, max(value, low)))[1] - bottom) / (top - bottom) for value, _ in ends]
+    wanted = [(to_axes.transform((1, max(value, low)))[1] - bottom) / (top - bottom) for value, _, _ in ends]
     gap = MIN_SPACING / height
-    for (value, method), at in zip(ends, style.spread(wanted, gap, 0.0, 1.0), strict=True):
+    for (value, name, colour), at in zip(ends, style.spread(wanted, gap, 0.0, 1.0), strict=True):
         ax.annotate(
-            f"{method.name} ↑" if value > high * 1.001 else method.name,
+            f"{name} ↑" if value > high * 1.001 else name,
             (1.02, at),
             xycoords="axes fraction",
             va="center",
-            color=method.colour,
+            color=colour,
             fontsize=7,
             annotation_clip=False,
         )

@@ -75,8 +75,9 @@ def compose(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
                     size = TYPE if narrow else 8
                     few = narrow and width <= COLUMNS // 3  # three small pictures in a row
                     letter = next(letters)
-                    ax.set_title(letter if few else f"{letter}   {panel.title}", fontsize=size)
-        figure.draw_without_rendering()
+                    ax.set_title(letter if few else f"{letter}\u2002 {panel.title}", fontsize=size)
+        for _ in range(2):  # ticks, and with them the room that they need, follow from the first layout
+            figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not again for every file
     return figure
 

@@ -436,15 +436,15 @@ def test_defocus_is_compared_within_one_acquisition(collection: Collection, plat
 def test_captions_name_what_was_run_and_what_the_paper_has(plates: dict[str, Plate]) -> None:
     assert tuple(plates) == KEYS
     for key, plate in plates.items():
-        assert "40 atoms, 12 linear images" in plate.caption
-        assert "the paper: " in plate.caption
+        assert "40 atoms, 12 linear images), " in plate.caption
+        assert "(the paper: " in plate.caption
         assert re.search(r"n = \d", plate.caption), key
         assert "nterval" in plate.caption
         assert len(plate.alt) > 40
     assert "18,356 atoms, 55 images" in plates["fig-3"].caption
     assert "1.6×10⁵" not in plates["fig-3"].caption
     assert plates["fig-1-si-208"].notes == (
-        "si-tiny: the paper's dose of 8×10³ and 1.6×10⁵ e⁻/Å² is not among the results.",
+        "si-tiny: the paper's doses of 8×10³ and 1.6×10⁵ e⁻/Å² are not among the results.",
     )
 
 

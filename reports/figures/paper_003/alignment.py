@@ -22,7 +22,7 @@ from reports.figures.paper_003.species import Group, comparison, histogram, key
 from reports.figures.paper_003.tilt_angles import AFTER, BEFORE, rms
 from reports.figures.plate import Panel, Plate
 from reports.published import ALL, EARLIER, SHIFT_RANGE, results_of
-from reports.series import INTENSITY, SHIFT, Collection, Series, in_words
+from reports.series import INTENSITY, SHIFT, Collection, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,11 +107,11 @@ def plate(collection: Collection, cache: Path) -> Plate:
         title="Extended Data Fig. 5: misaligned and unevenly bright images",
         panels=tuple(panels),
         caption=(
-            f"{words.scale(series)}, {in_words(series.card.imperfections)}, at {style.dose_text(dose)} "
+            f"{words.scale(series)}, at {style.dose_text(dose)} "
             f"e⁻/Å² per image; {names}. {told}Histograms: intensities of traced atoms (n = "
             f"{', '.join(counts) or '0'}; one replicate) by true species. Last three panels: "
             f"{words.rules(collection, series)} The paper's images are those of an earlier study, whose "
-            f"errors it puts between {SHIFT_RANGE[0]:g} and {SHIFT_RANGE[1]:g} Å. "
+            f"errors it puts between −{-SHIFT_RANGE[0]:g} and {SHIFT_RANGE[1]:g} Å. "
             f"{words.interval(series, after, [dose])}"
         ),
         alt="Centres of mass, common lines and intensities of every image before and after alignment; peak "

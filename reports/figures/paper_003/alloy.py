@@ -14,7 +14,7 @@ from reports.figures.paper_003.species import Group, comparison, histogram, key
 from reports.figures.plate import Panel, Plate
 from reports.published import ALL, DEFOCUS, FOCUSED, results_of, same_dose
 from reports.series import DEFOCUS as DEFOCUS_KIND
-from reports.series import Collection, Series, in_words
+from reports.series import Collection, Series
 
 MOST_DOSES = 4
 MOST_HISTOGRAMS = 2
@@ -79,7 +79,7 @@ def plate(collection: Collection, series: Series, case: str, name: str, title: s
     ]
     compared = [comparison(groups, quantity, "Dose per image (e⁻/Å²)") for quantity in QUANTITIES]
     caption = (
-        f"{words.scale(series)}, {in_words(series.card.imperfections)}; {collection.names[method]}. "
+        f"{words.scale(series)}; {collection.names[method]}. "
         f"{' '.join(drawn)} Last three panels: accuracy by species and dose. "
         f"{words.rules(collection, series)} {words.interval(series, method, doses)}"
     )

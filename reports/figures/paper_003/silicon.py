@@ -19,7 +19,7 @@ from reports.figures.paper_003.species import Group
 from reports.figures.plate import Panel, Plate
 from reports.published import DEFOCUS, results_of, same_dose
 from reports.series import DEFOCUS as DEFOCUS_KIND
-from reports.series import Collection, Series, in_words
+from reports.series import Collection, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,12 +80,13 @@ def _plate(collection: Collection, series: Series, cache: Path) -> Plate:
         for group, found in zip(groups, errors, strict=True)
     ]
     n = ", ".join(f"{len(e):,}" for e in errors)
+    n_replicates = len(series.replicates(method, doses[0]))
     letters = "d onwards" if drawn else "All panels"
     caption = (
-        f"{words.scale(series)}, {in_words(series.card.imperfections)}; {collection.names[method]}. {drawn}"
+        f"{words.scale(series)}; {collection.names[method]}. {drawn}"
         f"{letters}, distance of found from true atoms, one to one within "
         f"{collection.data.attrs.get('cutoff', float('nan')):g} Å (n = {n} pairs over "
-        f"{len(series.replicates(method, doses[0]))} noise replicates; whole distributions, no interval). "
+        f"{n_replicates} noise replicate{'s' * (n_replicates > 1)}; whole distributions, no interval). "
         "Solid line: RMSD of our answers; dashed: the paper's, whose rule takes the nearest atom."
     )
     return Plate(

@@ -20,7 +20,7 @@ from reports.figures.paper_003 import words
 from reports.figures.paper_003.species import Group, comparison, histogram, key
 from reports.figures.plate import Panel, Plate
 from reports.published import ALL, REFINED, UNREFINED, UPDATED_SIRT, results_of
-from reports.series import SHIFT, TILT, Collection, Series, in_words
+from reports.series import SHIFT, TILT, Collection, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
             *(comparison(groups, quantity, "", wide=6) for quantity in ("identified", "rmsd")),
         ),
         caption=(
-            f"{words.scale(series)}, {in_words(series.card.imperfections)}, at {style.dose_text(dose)} "
+            f"{words.scale(series)}, at {style.dose_text(dose)} "
             f"e⁻/Å² per image. {told}. {_told_angles(before, after)}Histograms: intensities of traced "
             f"atoms by true species, one replicate. Last two panels: {words.rules(collection, series)} "
             f"{words.interval(series, chosen[0][2], [dose])}"

@@ -15,7 +15,7 @@ from reports.answers import spread_doses
 from reports.figures import style
 from reports.figures.paper_003.species import Group
 from reports.published import Published, Specimen, same_dose, specimen_like
-from reports.series import Collection, Series
+from reports.series import Collection, Series, in_words
 
 HEAD = ("", "Species", "Atoms", "Rule", "Identified (%)", "Precision (%)", "RMSD (pm)")
 """The columns of every table."""
@@ -29,8 +29,8 @@ def like(series: Series) -> Specimen | None:
 def scale(series: Series) -> str:
     """What was run, beside what the paper has."""
     paper = like(series)
-    told = "" if paper is None else f"; the paper: {paper.n_atoms:,} atoms, {paper.n_images} images"
-    return f"{series.scale}{told}"
+    told = "" if paper is None else f" (the paper: {paper.n_atoms:,} atoms, {paper.n_images} images)"
+    return f"{series.scale}, {in_words(series.card.imperfections)}{told}"
 
 
 def doses_shown(available: Sequence[float], published: Sequence[Published], most: int) -> list[float]:
@@ -45,7 +45,8 @@ def missing_doses(series: Series, available: Sequence[float], published: Sequenc
     if not lacking:
         return []
     listed = " and ".join(style.dose_text(d) for d in lacking)
-    return [f"{series.name}: the paper's dose of {listed} e⁻/Å² is not among the results."]
+    doses = f"the paper's dose{'s' if len(lacking) > 1 else ''} of {listed} e⁻/Å²"
+    return [f"{series.name}: {doses} {'are' if len(lacking) > 1 else 'is'} not among the results."]
 
 
 def stated(published: Sequence[Published], dose: float) -> Published | None:
