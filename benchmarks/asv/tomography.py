@@ -10,6 +10,8 @@ from datasets.schema import EULER_SEQUENCE, pixel_axis
 from recon.project.fourier import make_fourier_projector
 from recon.project.geometry import Geometry
 from recon.project.projector import Projector, make_projector
+from recon.project.toeplitz import ToeplitzNormal
+from recon.tomography.fista import fista
 from recon.tomography.fourier_constraint import make_constraint
 from recon.tomography.mlem import mlem
 from recon.tomography.resire import resire
@@ -102,3 +104,21 @@ class FourierMethods:
     def time_genfire_iteration(self, oversample: int) -> None:
         """The measured points of all slices put right once."""
         self.constraint.enforce(self.volume, np.inf)
+
+
+class Accelerated:
+    """Tilts about y: what brings the same volume sooner than plain descent by a projector."""
+
+    def setup(self) -> None:
+        """The convolution is made once; its cost knows no tilts."""
+        torch.set_num_threads(1)
+        self.projector, self.volume, self.projections = tilt_series(True)
+        self.normal = ToeplitzNormal(self.projector.geometry)
+
+    def time_normal_by_fft(self) -> None:
+        """AᵀA·x as one convolution."""
+        self.normal(self.volume)
+
+    def time_fista_with_subsets(self) -> None:
+        """Four iterations of eight steps each."""
+        fista(self.projector, self.projections, 4, subsets=8)
