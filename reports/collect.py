@@ -172,9 +172,19 @@ def _specimens(data: xr.Dataset, cells: Sequence[CellResult]) -> list[Specimen]:
                 n_atoms=int(n_truth[n_truth > 0].max(initial=0)),
                 elements=str(here["elements"].item()).split(),
                 doses=[float(dose) for dose in doses],
+                bound=_bound(here, doses.tolist()),
             )
         )
     return specimens
+
+
+def _bound(here: xr.Dataset, doses: Sequence[float]) -> list[float | None]:
+    """The bound on the RMSD of one dataset by dose, which every cell that knows it holds."""
+    if "rmsd_limit" not in here:
+        return []
+    known = here["rmsd_limit"].max(("replicate", "reconstructor"))
+    found = [number(float(known.sel(dose=dose))) for dose in doses]
+    return found if any(value is not None for value in found) else []
 
 
 def _n_images(cells: Sequence[CellResult]) -> int | None:

@@ -77,6 +77,8 @@ class Specimen:
     n_atoms: int
     elements: list[str]
     doses: list[float]
+    bound: list[float | None] = field(default_factory=list)
+    """Cramér–Rao bound on the RMSD [pm] at each of `doses`; empty where the results know none."""
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,17 @@ function drawCurve(box, data, dataset, shown) {
       marker: { symbol: method.symbol, size: 7, color: colour, line: { color: themeColour("--ground"), width: 1 } },
       text, hovertemplate: "%{text}<extra></extra>", name: method.name, zorder: zorder + 100,
     });
-    ends.push([mean[mean.length - 1], method]);
+    ends.push([mean[mean.length - 1], method.name, colour]);
   });
+  const bound = specimen.bound[metric.key] || [];
+  if (bound.length) {
+    const least = bound.map((pair) => pair[1]);
+    traces.push({
+      x: bound.map((pair) => pair[0]), y: least, type: "scatter", mode: "lines", line: { color: ink, width: 1.6, dash: "1px,2px" },
+      text: least.map((v) => `<b>bound</b> ${numberText(v)} ${metric.shown_unit}`), hovertemplate: "%{text}<extra></extra>", name: "bound", zorder: 200,
+    });
+    ends.push([least[least.length - 1], "bound", ink]);
+  }
   const scale = (v) => (range[2] ? Math.log10(Math.max(v, range[0])) : v);
   const bottom = scale(range[0]), top = scale(range[1]);
   const narrow = box.clientWidth < 420;
@@ -94,9 +103,9 @@ function drawCurve(box, data, dataset, shown) {
   const wanted = ends.map(([value]) => (scale(value) - bottom) / (top - bottom));
   const placed = spread(wanted, 13.5 / height, 0, 1);
   const fitting = Math.max(4, Math.floor((right - 20) / 6.8));
-  const annotations = ends.map(([, method], i) => ({
+  const annotations = ends.map(([, name, colour], i) => ({
     xref: "paper", yref: "paper", x: 1, xshift: 6, y: placed[i], xanchor: "left", yanchor: "middle", showarrow: false,
-    text: endLabel(method.name, ends[i][0] > range[1] * 1.001, fitting), font: { color: methodColour(method), size: 11.5 },
+    text: endLabel(name, ends[i][0] > range[1] * 1.001, fitting), font: { color: colour, size: 11.5 },
   }));
   const ticks = specimen.ticks;
   const ends10 = specimen.dose_range.map(Math.log10);

@@ -120,6 +120,11 @@ def page_data(payload: Payload, panels: list[Metric]) -> dict[str, Any]:
                 "ticks": dose_curves.tick_doses(d.doses),
                 "dose_range": [min(d.doses) / 1.25, max(d.doses) * 1.25],
                 "caption": dose_curves.caption(payload, d.name),
+                "bound": {
+                    metric.key: found
+                    for metric in panels
+                    if (found := dose_curves.bound_of(payload, d.name, metric))
+                },
             }
             for d in payload.datasets
         ],

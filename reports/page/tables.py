@@ -14,7 +14,7 @@ from reports.payload import Metric, Payload, Row, Threshold, Value
 OUTWARD = 1.12
 """How far an arrow reaches beyond the doses measured, as a factor."""
 
-COLUMNS = ("recall", "precision", "rmsd", "tracing_error", "classification")
+COLUMNS = ("recall", "precision", "rmsd", "rmsd_over_limit", "tracing_error", "classification")
 """Metrics of the table, before the identification of each element."""
 
 
