@@ -1,4 +1,4 @@
-"""The tomographic workflow: denoise, subtract the background, align, reconstruct, trace, classify."""
+"""The tomographic workflow: denoise, subtract the background, align, reconstruct, trace, classify, refine."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 from ase import Atoms
+from scipy.spatial.transform import Rotation
 
 from datasets.errors import InputError
 from datasets.schema import check_measurement, rotations
@@ -22,6 +23,7 @@ from recon.align.alignment import Alignment
 from recon.align.angles import refine_angles
 from recon.align.series import Align, align
 from recon.atoms.classify import Classify, by_atomic_number, classify, shortest_bond
+from recon.atoms.refinement import Reclassify, Refine, reclassify_atoms, refine_atoms
 from recon.atoms.trace import trace
 from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.preprocess.background import Background, subtract_background
@@ -41,6 +43,7 @@ CLOSEST_APPROACH = 0.75
 """Two atoms are not nearer than this part of the shortest bond. In a close-packed metal the octahedral voids
 are 0.71 of a bond from their atoms; the minimum distances of paper 003's code are 0.70 to 0.87."""
 
+FloatArray = npt.NDArray[np.float64]
 
 Angles = Literal["nominal", "refine", "grid"]
 """The tilt angles as given; refined together with the volume; refined by the published grid search."""
@@ -60,7 +63,10 @@ class TomographicReconstructor(Reconstructor):
     along x and z of the projector;
     `min_height`, the least height of a maximum relative to the volume's greatest value; `min_distance`
     between atoms [Å] (by default `CLOSEST_APPROACH` times the shortest bond of the species present);
-    `classify` (`recon.atoms.classify`); `device`, a PyTorch device or "auto".
+    `trace_sigma`, a Gaussian [fine voxel] before tracing; `classify` (`recon.atoms.classify`), and
+    `cluster_radius`, `split_radius` and `species_radius`, the spheres [fine voxel] of its published rules;
+    `refine`, the atoms against the images, and `reclassify`, by refined `heights` or by `local` comparison
+    (`recon.atoms.refinement`); `device`, a PyTorch device or "auto".
     """
 
     denoise: Denoise = "wiener"
@@ -72,7 +78,13 @@ class TomographicReconstructor(Reconstructor):
     oversample: int = 2
     min_height: float = 1e-3
     min_distance: float | None = None
+    trace_sigma: float = 0.0
     classify: Classify = "mixture"
+    cluster_radius: int = 3
+    split_radius: int = 3
+    species_radius: int = 9
+    refine: Refine = "none"
+    reclassify: Reclassify = "heights"
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -82,6 +94,11 @@ class TomographicReconstructor(Reconstructor):
             raise InputError(f"oversample must be at least 1, not {self.oversample}")
         if self.min_distance is not None and not self.min_distance > 0:
             raise InputError(f"min_distance must be positive, not {self.min_distance}")
+        if self.trace_sigma < 0:
+            raise InputError(f"trace_sigma must not be negative, not {self.trace_sigma}")
+        for name in ("cluster_radius", "split_radius", "species_radius"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1 fine voxel, not {getattr(self, name)}")
 
     @abstractmethod
     def volume(self, projector: Projector, projections: torch.Tensor, callback: Callback) -> torch.Tensor:
@@ -121,7 +138,7 @@ class TomographicReconstructor(Reconstructor):
         record = _Record(callback)
         geometry = Geometry.of(measurement)
         try:
-            images, background, geometry, corrections = self._prepare(measurement, geometry)
+            images, background, geometry, alignment = self._prepare(measurement, geometry)
         except InputError as problem:
             # too few counts to align by: a fact about these data, not a mistake of the user
             return Reconstruction(Atoms(), status=Status.ERROR, message=str(problem))
@@ -133,8 +150,9 @@ class TomographicReconstructor(Reconstructor):
         stats = {
             "iterations": float(record.iterations),
             "r_factor": r_factor(projector.forward(found), projections),
-            **corrections,
         }
+        if self.align != "none" or self.angles != "nominal":
+            stats |= _moves(alignment, geometry, rotations(measurement))
         volume = _with_coordinates(found, geometry)
         status, atoms = Status.OK, Atoms()
         if not np.isfinite(stats["r_factor"]):
@@ -143,15 +161,17 @@ class TomographicReconstructor(Reconstructor):
             status = Status.DIVERGED
         else:
             atoms = self._atoms(volume, list(measurement.attrs["elements"]))
+            atoms, figures = self._refined(atoms, measurement, images, background, geometry, alignment)
+            stats |= figures
         stats["seconds"] = time.perf_counter() - start
         stats["peak_memory"] = _peak_memory()
         return Reconstruction(atoms, volume, status, status.sentence, stats)
 
     def _prepare(
         self, measurement: xr.Dataset, geometry: Geometry
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Geometry, dict[str, float]]:
+    ) -> tuple[FloatArray, FloatArray, Geometry, Alignment]:
         """The images (n_tilt, n_y, n_x) to reconstruct from, the background that was taken from them, their
-        geometry, and how far they were moved.
+        geometry, and what they were corrected for.
         """
         counts = measurement["counts"].values.astype(np.float64)
         background = float(measurement.attrs["background"])
@@ -160,32 +180,61 @@ class TomographicReconstructor(Reconstructor):
         images = subtract_background(whole, self.background, known=background)
         subtracted = whole - images
         if self.align == "none" and self.angles == "nominal":
-            return images, subtracted, geometry, {}
+            return images, subtracted, geometry, Alignment.identity(geometry.rotations)
         _, found = align(images, geometry, self.align, background=background)
-        nominal = geometry.rotations
         if self.angles != "nominal":
             method: Literal["joint", "grid"] = "joint" if self.angles == "refine" else "grid"
             geometry, found = refine_angles(images, geometry, method=method, start=found)
-        turned = np.asarray((geometry.rotations * nominal.inv()).magnitude())
         images, subtracted = (found.correct(part, geometry.pixel_size) for part in (images, subtracted))
-        return images, subtracted, geometry, _moves(found, turned)
+        return images, subtracted, geometry, found
 
     def _atoms(self, volume: xr.DataArray, elements: list[str]) -> Atoms:
         min_distance = self.min_distance
         if min_distance is None:
             min_distance = CLOSEST_APPROACH * shortest_bond(elements)
         threshold = self.min_height * max(float(volume.max()), 0.0)
-        peaks = trace(volume, min_distance=min_distance, threshold=threshold)
-        labels, intensities = classify(volume, peaks, elements, method=self.classify)
+        peaks = trace(volume, min_distance=min_distance, threshold=threshold, sigma=self.trace_sigma)
+        radii = (self.cluster_radius, self.split_radius, self.species_radius)
+        labels, intensities = classify(volume, peaks, elements, method=self.classify, radii=radii)
         atom = labels >= 0
         symbols = np.array(by_atomic_number(elements))[labels[atom]]
         atoms = Atoms(symbols=list(symbols), positions=peaks.positions[atom])
         atoms.set_array("intensity", intensities[atom])
         return atoms
 
+    def _refined(
+        self,
+        atoms: Atoms,
+        measurement: xr.Dataset,
+        images: FloatArray,
+        background: FloatArray,
+        geometry: Geometry,
+        alignment: Alignment,
+    ) -> tuple[Atoms, dict[str, float]]:
+        """`atoms` refined against `images`, or against the same not denoised, and named anew."""
+        figures: dict[str, float] = {}
+        if self.refine != "none":
+            counts = measurement["counts"].values.astype(np.float64)
+            noise = None if self.noise == "counted" else estimate_noise(counts).pooled()
+            atoms, figures = refine_atoms(
+                atoms,
+                alignment.correct(counts, geometry.pixel_size) - background,
+                geometry,
+                self.refine,
+                denoised=images,
+                background=max(float(background.mean()), 0.0),
+                gain=1.0 if noise is None else float(noise.gain[0]),
+                read_noise=0.0 if noise is None else float(noise.read_noise[0]),
+                source=float(measurement.attrs.get("source_sigma", 0.0)),
+            )
+        elements = list(measurement.attrs["elements"])
+        refined = self.refine == "projections"
+        return reclassify_atoms(atoms, elements, self.reclassify, refined=refined), figures
 
-def _moves(found: Alignment, turned: npt.NDArray[np.float64]) -> dict[str, float]:
+
+def _moves(found: Alignment, geometry: Geometry, nominal: Rotation) -> dict[str, float]:
     """Root mean square corrections: shift [Å], relative intensity, and rotation [deg] of a projection."""
+    turned = np.asarray((geometry.rotations * nominal.inv()).magnitude())
     return {
         "shift_correction": float(np.sqrt(np.mean(np.sum(found.shifts**2, axis=1)))),
         "scale_correction": float(np.std(found.scales)),

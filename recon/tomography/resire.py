@@ -87,9 +87,30 @@ class RESIRE(IterativeReconstructor):
     variants: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "published": {**_PUBLISHED, "step": 1.0, "n_iter": 1000, "min_distance": 1.8, "background": "known"},
         "random-defocus": {**_PUBLISHED, "step": 2.0, "n_iter": 1000, "min_distance": 1.8},
-        "si-208": {**_PUBLISHED, "step": 0.25, "n_iter": 200, "min_distance": 1.93},
+        "si-208": {
+            **_PUBLISHED,
+            "step": 0.25,
+            "n_iter": 200,
+            "min_distance": 1.93,
+            "trace_sigma": 1.0,
+        },
         "si-19993": {**_PUBLISHED, "step": 1.0, "n_iter": 200, "min_distance": 1.65},
-        "sigesn": {**_PUBLISHED, "step": 2.0, "n_iter": 2000, "min_distance": 1.92},
+        "sigesn": {
+            **_PUBLISHED,
+            "step": 2.0,
+            "n_iter": 2000,
+            "min_distance": 1.92,
+            "split_radius": 1,
+            "species_radius": 7,
+        },
+        "sio2": {
+            **_PUBLISHED,
+            "step": 1.0,
+            "n_iter": 1000,
+            "min_distance": 1.0,
+            "classify": "k_means",
+            "cluster_radius": 4,
+        },
         "cuau": {"n_iter": 100, "step": 2.0, "oversample": 3, "denoise": "none", "classify": "published"},
     }
     """Constants of the public code of paper 003 by specimen (`published`: CoPdPt), and of paper 004
