@@ -71,15 +71,24 @@ def compose(panels: Sequence[Panel], *, narrow: bool = False) -> Figure:
             for column, (panel, width) in enumerate(zip(row, widths, strict=True)):
                 ax = figure.add_subplot(places[0, column])
                 panel.draw(ax)
+                _few_ticks(ax)
                 if panel.title:
                     size = TYPE if narrow else 8
                     few = narrow and width <= COLUMNS // 3  # three small pictures in a row
                     letter = next(letters)
                     ax.set_title(letter if few else f"{letter}\u2002 {panel.title}", fontsize=size)
-        for _ in range(2):  # ticks, and with them the room that they need, follow from the first layout
-            figure.draw_without_rendering()
+        figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not again for every file
     return figure
+
+
+def _few_ticks(ax: Axes) -> None:
+    """Ticks whose number does not depend on the size of the panel, which depends on the room they need."""
+    from matplotlib.ticker import AutoLocator, MaxNLocator
+
+    for axis, most in ((ax.xaxis, 6), (ax.yaxis, 5)):
+        if isinstance(axis.get_major_locator(), AutoLocator):
+            axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _rows(panels: Sequence[Panel], narrow: bool) -> list[list[Panel]]:

@@ -129,7 +129,7 @@ def _errors_panel(
             xlim=(0, edges[-1]),
             ylim=(0, top),
             xlabel="Position error (pm)",
-            ylabel="Share of the atoms found (%)",
+            ylabel="Share of atoms (%)",
         )
 
     return Panel(draw, f"{group.label} e⁻/Å²", wide=wide, height=(2.0, 2.2))
