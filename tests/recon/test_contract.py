@@ -21,6 +21,7 @@ RECONSTRUCTORS = [
     "sirt[n_iter=60,oversample=1]",
     "resire[n_iter=80,oversample=1]",
     "fista[n_iter=30,oversample=1]",
+    "fista[n_iter=30,oversample=1,refine=projections]",
     "fista[n_iter=10,subsets=4,oversample=1]",
     "mlem[oversample=1]",
     "sart[oversample=1]",
