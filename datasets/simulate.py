@@ -80,6 +80,13 @@ def _expected(store: DatasetStore, atoms: Atoms, progress: bool) -> xr.Dataset:
     rotations = imperfections.rotations(nominal)
     recorded = card.imperfections.recorded(nominal)
     tilts = np.flatnonzero(recorded).tolist()
+    finer = card.finer()
+    imaging = card.imaging.model_copy(
+        update={
+            "pixel_size": card.imaging.pixel_size / finer,
+            "n_pixels": card.imaging.n_pixels * finer,
+        }
+    )
     bar = tqdm(tilts, desc=f"imaging {card.name}", unit="tilt", disable=None if progress else True)
     images = []
     for tilt in bar:
@@ -87,14 +94,14 @@ def _expected(store: DatasetStore, atoms: Atoms, progress: bool) -> xr.Dataset:
         if not has_piece(url):
             image = adf_image(
                 atoms,
-                card.imaging,
+                imaging,
                 rotations[tilt],
                 defocus_error=float(imperfections.defocus[tilt]),
                 seed=np.random.SeedSequence([card.imaging.seed, tilt]),
             )
             write_piece(url, xr.Dataset({"fraction": (("y", "x"), image)}))
         images.append(read_piece(url)["fraction"].values)
-    fractions = imperfections.of(recorded).apply(np.stack(images), card.imaging.pixel_size)
+    fractions = imperfections.of(recorded).apply(np.stack(images), card.imaging.pixel_size, finer=finer)
     theta = card.theta()
     axis = pixel_axis(card.imaging.n_pixels, card.imaging.pixel_size)
     zero = np.zeros_like(theta)

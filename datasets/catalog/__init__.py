@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationInfo, field_validator, model_validator
+from scipy.constants import Planck, electron_mass, elementary_charge, physical_constants
 
 from datasets.cards import Card, load_card, parse_card
 from datasets.catalog.overrides import format_override, in_words_of_names, override
@@ -17,6 +18,10 @@ from datasets.errors import InputError, unknown_name
 from datasets.naming import parse_name
 
 FOLDER = Path(__file__).parent
+REST_ENERGY = physical_constants["electron mass energy equivalent in MeV"][0] * 1e6
+"""Of an electron [eV]."""
+TRANSFER = 0.01
+"""Part of an amplitude that may be left beyond the Nyquist frequency of an image that is displaced."""
 STRUCTURES = FOLDER / "structures"
 
 
@@ -104,6 +109,11 @@ class ImperfectionCard(Card):
     missing_wedge: float = Field(default=0.0, ge=0, lt=180)
     """Opening [deg] of the wedge about ±90° whose tilts are not recorded: 40 leaves those within ±70°."""
 
+    @property
+    def displaces(self) -> bool:
+        """Whether finished images are moved, as a whole or by rows."""
+        return bool(self.shift_range or self.scan_rms or self.drift_rms)
+
     def content(self) -> dict[str, Any]:
         """What decides the counts. What came after the first cards counts only where it is not zero, so that
         their keys stay what they were.
@@ -142,6 +152,21 @@ class ImagingCard(Card):
     n_pixels: int = Field(ge=8)
     """Images have n_pixels × n_pixels pixels of pixel_size [Å]."""
     tilts: TiltCard
+
+    def finer(self) -> int:
+        """How many times as densely pixels must lie, along x and y, for the image to be displaced exactly.
+
+        Until they sample the band limit 2 semiangle/wavelength, or until what the source size leaves of
+        their Nyquist frequency is below `TRANSFER`.
+        """
+        voltage = self.energy_eV
+        momentum = np.sqrt(
+            2 * electron_mass * elementary_charge * voltage * (1 + voltage / (2 * REST_ENERGY))
+        )
+        limit = 2 * self.semiangle_mrad * 1e-3 * momentum / Planck * 1e-10
+        if self.source_sigma > 0:
+            limit = min(limit, np.sqrt(-np.log(TRANSFER) / 2) / (np.pi * self.source_sigma))
+        return max(1, int(np.ceil(2 * limit * self.pixel_size - 1e-9)))
 
     @model_validator(mode="after")
     def _ordered_detector(self) -> ImagingCard:
@@ -184,6 +209,12 @@ class DatasetCard(Card):
         theta = self.imaging.tilts.theta()
         return theta[self.imperfections.recorded(theta)]
 
+    def finer(self) -> int:
+        """How many times as densely as recorded the images are computed: more than once only where they are
+        displaced and the pixels are too coarse for that (`ImagingCard.finer`).
+        """
+        return self.imaging.finer() if self.imperfections.displaces else 1
+
     def structure_key(self) -> str:
         """Content key of the structure."""
         return self.structure.key()
@@ -195,7 +226,8 @@ class DatasetCard(Card):
         errors = self.imperfections.model_dump(include={"seed", "tilt_rms", "defocus_range"})
         if not (self.imperfections.tilt_rms or self.imperfections.defocus_range):
             errors = {}
-        return content_key([self.structure.content(), self.imaging.model_dump(), errors])
+        content = [self.structure.content(), self.imaging.model_dump(), errors]
+        return content_key(content if self.finer() == 1 else [*content, {"finer": self.finer()}])
 
     def key(self) -> str:
         """Content key of the store: everything that decides the counts of a dose and replicate."""

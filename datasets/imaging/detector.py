@@ -92,20 +92,31 @@ class Imperfections:
         nominal = np.stack([np.zeros_like(theta), theta, np.zeros_like(theta)], axis=-1)
         return Rotation.from_euler(EULER_SEQUENCE, nominal + self.angles, degrees=True)
 
-    def apply(self, images: FloatArray, pixel_size: float) -> FloatArray:
-        """Displace and scale `images` (n_tilt, n_y, n_x); what ringing makes negative is set to zero."""
-        moved = np.stack([self._move(image, tilt, pixel_size) for tilt, image in enumerate(images)])
+    def apply(self, images: FloatArray, pixel_size: float, *, finer: int = 1) -> FloatArray:
+        """Displace and scale `images`; what ringing makes negative is set to zero.
+
+        They are sampled `finer` times as densely as what is returned, (n_tilt, n_y, n_x) with `pixel_size`
+        [Å], about the same centre.
+        """
+        n = images.shape[1] // finer
+        kept = slice(n * finer // 2 - finer * (n // 2), None, finer)
+        moved = np.stack(
+            [self._move(image, tilt, pixel_size / finer, kept) for tilt, image in enumerate(images)]
+        )
         scale = np.maximum(1 + self.intensities, 0)
         return np.maximum(moved * scale[:, None, None], 0)
 
-    def _move(self, image: FloatArray, tilt: int, pixel_size: float) -> FloatArray:
+    def _move(self, image: FloatArray, tilt: int, pixel_size: float, kept: slice) -> FloatArray:
+        """The `kept` rows and columns of an image whose pixels are `pixel_size` [Å], displaced."""
         if self.shifts[tilt].any():
             image = fourier_shift(image, self.shifts[tilt] / pixel_size)
         if self.drifts[tilt].any() or self.scan[tilt].any():
-            rows = np.outer(np.linspace(-0.5, 0.5, len(image)), self.drifts[tilt])  # none at mid-exposure
-            rows[:, 1] += self.scan[tilt]
+            rows = np.zeros((len(image), 2))
+            written = rows[kept]
+            written += np.outer(np.linspace(-0.5, 0.5, len(written)), self.drifts[tilt])  # 0 at mid-exposure
+            written[:, 1] += self.scan[tilt]
             image = displace_rows(image, rows / pixel_size)
-        return image
+        return image[kept, kept]
 
 
 def fourier_shift(image: FloatArray, shift: npt.ArrayLike) -> FloatArray:

@@ -102,7 +102,7 @@ def test_keys_follow_what_determines_the_work() -> None:
     noisier = changed(background=3.0)
     assert noisier.images_key() == card.images_key()
     assert noisier.key() != card.key()
-    shifted = changed(imperfections={"shift_range": 1.0})
+    shifted = changed(imperfections={"intensity_rms": 0.1})
     assert shifted.images_key() == card.images_key()
     assert shifted.key() != card.key()
     assert changed(imperfections={"tilt_rms": 1.0}).images_key() != card.images_key()

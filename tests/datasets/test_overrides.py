@@ -83,21 +83,25 @@ def test_a_name_says_all_that_was_changed(
     assert (card.key() == plain.key()) == (card.name == plain.name)
 
 
-@pytest.mark.parametrize(
-    "given_",
-    [
-        "shift_range=2",
-        "intensity_rms=0.1",
-        "scan_rms=0.2",
-        "drift_rms=0.5",
-        "missing_wedge=40",
-        "background=3",
-    ],
-)
+ON_FINISHED = ["shift_range=2", "intensity_rms=0.1", "scan_rms=0.2", "drift_rms=0.5", "missing_wedge=40"]
+
+
+@pytest.mark.parametrize("given_", [*ON_FINISHED, "background=3"])
 def test_what_acts_on_finished_images_shares_them(given_: str) -> None:
-    card, changed = load_dataset("cuau-150"), load_dataset(f"cuau-150[{given_}]")
+    card, changed = load_dataset("copdpt-300"), load_dataset(f"copdpt-300[{given_}]")
     assert changed.images_key() == card.images_key()
     assert changed.key() != card.key()
+
+
+def test_coarse_images_that_are_displaced_share_finer_ones() -> None:
+    displaced = [
+        load_dataset(f"cuau-150[{text}]") for text in ("shift_range=2", "scan_rms=0.2", "drift_rms=1")
+    ]
+    assert len({card.images_key() for card in displaced}) == 1
+    assert len({card.key() for card in displaced}) == 3
+    assert displaced[0].images_key() != load_dataset("cuau-150").images_key()
+    for text in ("intensity_rms=0.1", "missing_wedge=40"):
+        assert load_dataset(f"cuau-150[{text}]").images_key() == load_dataset("cuau-150").images_key()
 
 
 @pytest.mark.parametrize(
@@ -165,5 +169,5 @@ def test_every_number_of_a_card_is_an_option_and_repeating_them_changes_nothing(
 
 
 def test_the_cost_of_a_card_is_not_claimed_for_other_numbers() -> None:
-    assert load_dataset("cuau-150[shift_range=1]").cost == load_dataset("cuau-150").cost
+    assert load_dataset("copdpt-300[shift_range=1]").cost == load_dataset("copdpt-300").cost
     assert load_dataset("cuau-150[phonons=8]").cost.startswith("not measured with these numbers; cuau-150: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from abtem.core.energy import energy2wavelength
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,21 +124,52 @@ def test_rows_are_displaced_as_if_the_atoms_had_moved(
     np.testing.assert_allclose(found, atoms_image(card, moved), atol=2e-3 * image.max())
 
 
-@pytest.mark.parametrize("name", SAMPLED)
+@pytest.mark.parametrize("name", ["cuau-150", "bao-987", "copdpt-300", "si-208"])
 @settings(max_examples=20)
-@given(shift=st.floats(0, 1.5), scan=st.floats(0, 0.3), seed=st.integers(0, 99))
-def test_shifts_and_scan_noise_conserve_the_counts(name: str, shift: float, scan: float, seed: int) -> None:
+@given(shift=st.floats(0.01, 1.5), scan=st.floats(0, 0.3), seed=st.integers(0, 99))
+def test_shifts_and_scan_noise_move_atoms_and_conserve_their_counts(
+    name: str, shift: float, scan: float, seed: int
+) -> None:
+    """Also where the pixels are too coarse for the optics: such images are computed on finer ones."""
     card = load_dataset(name)
-    imaging = card.imaging
     drawn = ImperfectionCard(seed=seed, shift_range=shift, scan_rms=scan)
-    errors = Imperfections.draw(drawn, 3, imaging.n_pixels)
-    images = np.stack([atoms_image(card)] * 3)
-    moved = errors.apply(images, imaging.pixel_size)
-    np.testing.assert_allclose(moved.sum((1, 2)), images.sum((1, 2)), rtol=2e-3)
-    rows = np.stack([np.zeros(imaging.n_pixels), errors.scan[0] / imaging.pixel_size], axis=1)
-    np.testing.assert_allclose(
-        displace_rows(images[0], rows).sum(axis=1), images[0].sum(axis=1), rtol=1e-9, atol=1e-9
-    )
+    card = card.model_copy(update={"imperfections": drawn})
+    n, pixel = card.imaging.n_pixels, card.imaging.pixel_size
+    errors = Imperfections.draw(drawn, 2, n)
+    finer = {"n_pixels": n * card.finer(), "pixel_size": pixel / card.finer()}
+    dense = atoms_image(card.model_copy(update={"imaging": card.imaging.model_copy(update=finer)}))
+    moved = errors.apply(np.stack([dense] * 2), pixel, finer=card.finer())
+    still = atoms_image(card)
+    np.testing.assert_allclose(moved.sum((1, 2)), still.sum(), rtol=2e-3)
+    for tilt in range(2):
+        rows = errors.shifts[tilt] + np.stack([np.zeros(n), errors.scan[tilt]], axis=1)
+        np.testing.assert_allclose(moved[tilt], atoms_image(card, rows), atol=3e-3 * still.max())
+
+
+@given(seed=st.integers(0, 99), scan=st.floats(0, 2))
+def test_scan_noise_keeps_the_sum_of_every_row(seed: int, scan: float) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.uniform(size=(7, 8))
+    rows = np.stack([np.zeros(7), scan * rng.normal(size=7)], axis=1)
+    np.testing.assert_allclose(displace_rows(image, rows).sum(axis=1), image.sum(axis=1), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "finer"), [(6, 2), (7, 2), (7, 3), (8, 3)])
+def test_of_finer_images_the_pixels_about_the_same_centre_are_kept(n: int, finer: int) -> None:
+    dense = pixel_axis(n * finer, 0.3 / finer)
+    none = Imperfections.draw(ImperfectionCard(), 1, n)
+    kept = none.apply(np.broadcast_to(10 + dense, (1, n * finer, n * finer)), 0.3, finer=finer)
+    np.testing.assert_allclose(kept[0, 0], 10 + pixel_axis(n, 0.3))
+    np.testing.assert_allclose(none.apply(kept, 0.3), kept)
+
+
+def test_only_images_too_coarse_to_be_displaced_are_computed_on_finer_pixels() -> None:
+    wavelength = float(energy2wavelength(300e3))
+    cuau = load_dataset("cuau-150")
+    assert cuau.imaging.pixel_size / 2 < wavelength / (4 * 21e-3) < cuau.imaging.pixel_size
+    assert (cuau.finer(), load_dataset("cuau-150[shift_range=1]").finer()) == (1, 2)
+    assert load_dataset("copdpt-300-imperfect").finer() == 1
+    assert load_dataset("si-208[shift_range=1]").finer() == 1
 
 
 @given(
