@@ -85,16 +85,3 @@ def _add_tilt(kernel, cosine, sine, shifts, weights):  # type: ignore[no-untyped
                     d = abs(lag + shifts[i])
                     inner, outer = max(1 - d, 0.0), max(2 - d, 0.0)
                     kernel[z + n_z - 1, x + n_x - 1] += weights[i] * (outer**3 - 4 * inner**3) / 6
-
-
-def toeplitz_pays(geometry: Geometry) -> bool:
-    """Whether a product by FFT is cheaper than a projection and its adjoint.
-
-    These cost six multiply-adds per voxel and tilt in long compiled loops; the FFT as many operations as if
-    there were `TILTS_PER_OCTAVE` tilts for every factor of two in the length of the padded slice.
-    """
-    n_z, _, n_x = geometry.volume_shape
-    return len(geometry.rotations) > TILTS_PER_OCTAVE * float(np.log2(4 * n_z * n_x))
-
-
-TILTS_PER_OCTAVE = 4.0
