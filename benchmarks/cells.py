@@ -130,8 +130,9 @@ class CellResult:
         Always `truth_numbers (t,)`, `truth_positions (t, 3)` [Å]; unless failed `answer_numbers (a,)`,
         `answer_positions (a, 3)` [Å], `pairs (n, 2)` (truth index, answer index), `residuals (n, 3)` [Å]
         (answer − truth, translation removed), `translation (3,)` [Å]; with a volume `slice_z (y, x)`,
-        `slice_y (z, x)`, `slice_x (z, y)` through the origin and `axis_z, axis_y, axis_x` [Å]. Raises
-        `StoreError` when damaged.
+        `slice_y (z, x)`, `slice_x (z, y)` through the origin and `axis_z, axis_y, axis_x` [Å]; of a
+        tilt series whose geometry the method gave, `tilt_phi, tilt_theta, tilt_psi` [deg],
+        `tilt_shift_x, tilt_shift_y` [Å] and `tilt_scale`, all (n_tilt,). Raises `StoreError` when damaged.
         """
         fs, path = fsspec.url_to_fs(f"{self.url}.npz")
         with np.load(io.BytesIO(fs.cat_file(path))) as stored:
@@ -145,6 +146,14 @@ class CellResult:
     def truth(self) -> Atoms:
         """The ground truth."""
         return _atoms(self.arrays(), "truth")
+
+    def geometry(self) -> xr.Dataset | None:
+        """The geometry that the answer rests on (`recon.base.Reconstruction`); None where none was given."""
+        arrays = self.arrays()
+        names = {name: name.removeprefix("tilt_") for name in arrays if name.startswith("tilt_")}
+        if not names:
+            return None
+        return xr.Dataset({plain: ("tilt", arrays[name]) for name, plain in names.items()})
 
 
 def _atoms(arrays: Arrays, which: str) -> Atoms:
@@ -160,6 +169,11 @@ def orthoslices(volume: xr.DataArray) -> Arrays:
         centre = int(np.abs(volume[axis].values).argmin())
         slices[f"slice_{axis}"] = np.asarray(volume.isel({axis: centre}).values, dtype=np.float32)
     return slices
+
+
+def geometry_arrays(geometry: xr.Dataset) -> Arrays:
+    """The variables of the `geometry` of an answer as arrays (n_tilt,), their names after `tilt_`."""
+    return {f"tilt_{name}": np.asarray(values.values) for name, values in geometry.variables.items()}
 
 
 def cell_url(results: str, key: str) -> str:

@@ -15,12 +15,14 @@ import xarray as xr
 from ase import Atoms
 
 from benchmarks import provenance
-from benchmarks.cells import Arrays, Cell, CellResult, orthoslices, trusted_cell, write_cell
+from benchmarks.cells import Arrays, Cell, CellResult, geometry_arrays, orthoslices, trusted_cell, write_cell
 from benchmarks.limits.limit import Limit
 from benchmarks.limits.stored import limit_version, stored_limit
 from benchmarks.methods import Method
+from benchmarks.metrics.angle_error import geometry_scores
 from benchmarks.metrics.scoring import Scoring, score, score_match
 from benchmarks.watch import CellTimeout, Watch
+from datasets.acquisition import true_acquisition
 from datasets.catalog import DatasetCard
 from datasets.store import DatasetStore
 from recon.base import Reconstruction, Status
@@ -208,6 +210,9 @@ def _scored(
     }
     if reconstruction.volume is not None:
         arrays |= orthoslices(reconstruction.volume)
+    if reconstruction.geometry is not None:
+        arrays |= geometry_arrays(reconstruction.geometry)
+        scores |= geometry_scores(reconstruction.geometry, true_acquisition(task.card))
     return scores, stats, arrays
 
 

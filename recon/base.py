@@ -57,7 +57,9 @@ class Reconstruction:
 
     `atoms` are the answer: positions in Å in the specimen frame. `volume`, where there is one, has dims (z,
     y, x) with coordinates in Å. `stats` may hold iterations, r_factor, seconds, peak_memory [byte] and
-    whatever else is a number.
+    whatever else is a number. `geometry`, where the answer rests on one, is that of every image along `tilt`:
+    phi, theta, psi [deg], shift_x and shift_y [Å], and scale, refined or as given; and where it was
+    fitted the width [Å] of an atom.
     """
 
     atoms: Atoms
@@ -65,6 +67,7 @@ class Reconstruction:
     status: Status = Status.OK
     message: str = ""
     stats: Mapping[str, float] = field(default_factory=dict)
+    geometry: xr.Dataset | None = None
 
 
 Callback = Callable[[int, Mapping[str, float]], None]

@@ -19,8 +19,11 @@ from scipy.spatial.transform import Rotation
 
 from datasets.errors import InputError
 from datasets.schema import check_measurement, rotations
+from recon.align.against_atoms import refine_against_atoms
 from recon.align.alignment import Alignment
 from recon.align.angles import refine_angles
+from recon.align.blur import BlurredProjector, excess_blur
+from recon.align.reprojection import default_solver
 from recon.align.series import Align, align
 from recon.atoms.classify import Classify, by_atomic_number, classify, shortest_bond
 from recon.atoms.refinement import Reclassify, Refine, reclassify_atoms, refine_atoms
@@ -43,10 +46,17 @@ CLOSEST_APPROACH = 0.75
 """Two atoms are not nearer than this part of the shortest bond. In a close-packed metal the octahedral voids
 are 0.71 of a bond from their atoms; the minimum distances of paper 003's code are 0.70 to 0.87."""
 
+FIRST_ITER = 54
+"""Iterations of FISTA for the atoms that angles are refined against: those of its own default."""
+
 FloatArray = npt.NDArray[np.float64]
 
-Angles = Literal["nominal", "refine", "grid"]
-"""The tilt angles as given; refined together with the volume; refined by the published grid search."""
+Angles = Literal["nominal", "atoms", "refine", "grid"]
+"""The tilt angles as given; refined against the atoms of a first answer, with shifts and scales; refined
+together with the volume; refined by the published grid search."""
+
+Blur = Literal["ignore", "fit"]
+"""Whether some images are more blurred than others, as out of focus, is ignored or fitted against atoms."""
 
 Detection = Literal["counted", "estimated"]
 """Whether the counts are electrons, or their gain and read noise are estimated from the images."""
@@ -59,8 +69,9 @@ class TomographicReconstructor(Reconstructor):
     Fields: `denoise` and its `denoise_sigma` [Å] (`recon.preprocess.denoise`); `noise`, `counted` electrons
     or gain and read noise `estimated` from the images, the mean of the series; `background`
     (`recon.preprocess.background`); `align`, shifts and intensities (`recon.align.series`); `angles`,
-    `nominal`, `refine` or the published `grid` (`recon.align.angles`); `oversample`, sub-voxels per voxel
-    along x and z of the projector;
+    `nominal`, `atoms` (`recon.align.against_atoms`), `refine` or the published `grid`
+    (`recon.align.angles`); `blur`, with `angles=atoms` also `fit`, an own sharpness for every image
+    (`recon.align.blur`); `oversample`, sub-voxels per voxel along x and z of the projector;
     `min_height`, the least height of a maximum relative to the volume's greatest value; `min_distance`
     between atoms [Å] (by default `CLOSEST_APPROACH` times the shortest bond of the species present);
     `trace_sigma`, a Gaussian [fine voxel] before tracing; `classify` (`recon.atoms.classify`), and
@@ -75,6 +86,7 @@ class TomographicReconstructor(Reconstructor):
     background: Background = "known"
     align: Align = "none"
     angles: Angles = "nominal"
+    blur: Blur = "ignore"
     oversample: int = 2
     min_height: float = 1e-3
     min_distance: float | None = None
@@ -90,6 +102,8 @@ class TomographicReconstructor(Reconstructor):
     def __post_init__(self) -> None:
         if self.denoise == "gaussian" and not self.denoise_sigma > 0:
             raise InputError(f"denoise_sigma must be positive for denoise=gaussian, not {self.denoise_sigma}")
+        if self.blur == "fit" and self.angles != "atoms":
+            raise InputError("blur=fit needs angles=atoms, for it is the atoms that show it")
         if self.oversample < 1:
             raise InputError(f"oversample must be at least 1, not {self.oversample}")
         if self.min_distance is not None and not self.min_distance > 0:
@@ -143,6 +157,8 @@ class TomographicReconstructor(Reconstructor):
             # too few counts to align by: a fact about these data, not a mistake of the user
             return Reconstruction(Atoms(), status=Status.ERROR, message=str(problem))
         projector = make_projector(geometry, oversample=self.oversample, device=self.device)
+        if self.blur == "fit" and alignment.widths is not None:
+            projector = BlurredProjector(projector, excess_blur(alignment.widths))
         projections, subtracted = (
             torch.as_tensor(part).to(projector.dtype).to(projector.device) for part in (images, background)
         )
@@ -165,7 +181,7 @@ class TomographicReconstructor(Reconstructor):
             stats |= figures
         stats["seconds"] = time.perf_counter() - start
         stats["peak_memory"] = _peak_memory()
-        return Reconstruction(atoms, volume, status, status.sentence, stats)
+        return Reconstruction(atoms, volume, status, status.sentence, stats, alignment.as_dataset())
 
     def _prepare(
         self, measurement: xr.Dataset, geometry: Geometry
@@ -182,11 +198,25 @@ class TomographicReconstructor(Reconstructor):
         if self.align == "none" and self.angles == "nominal":
             return images, subtracted, geometry, Alignment.identity(geometry.rotations)
         _, found = align(images, geometry, self.align, background=background)
-        if self.angles != "nominal":
+        if self.angles == "atoms":
+            atoms = self._first_atoms(found.correct(images, geometry.pixel_size), geometry, measurement)
+            heights = atoms.get_array("intensity") if len(atoms) else np.empty(0)
+            fit = refine_against_atoms(
+                counts - subtracted, geometry, atoms.positions, heights, start=found, background=background
+            )
+            geometry, found = fit.geometry, fit.alignment
+        elif self.angles != "nominal":
             method: Literal["joint", "grid"] = "joint" if self.angles == "refine" else "grid"
             geometry, found = refine_angles(images, geometry, method=method, start=found)
         images, subtracted = (found.correct(part, geometry.pixel_size) for part in (images, subtracted))
         return images, subtracted, geometry, found
+
+    def _first_atoms(self, images: FloatArray, geometry: Geometry, measurement: xr.Dataset) -> Atoms:
+        """The atoms of `images` at the angles as given."""
+        projector = make_projector(geometry, oversample=self.oversample, device=self.device)
+        projections = torch.as_tensor(images).to(projector.dtype).to(projector.device)
+        volume = default_solver()(projector, projections, FIRST_ITER)
+        return self._atoms(_with_coordinates(volume, geometry), list(measurement.attrs["elements"]))
 
     def _atoms(self, volume: xr.DataArray, elements: list[str]) -> Atoms:
         min_distance = self.min_distance

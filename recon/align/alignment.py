@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 from scipy.spatial.transform import Rotation
 
 from recon.align.shift import shift_images
@@ -20,7 +21,8 @@ class Alignment:
     `shifts` (n_tilt, 2) [Å] are along (x, y) and hold no translation of the whole specimen; `scales`
     (n_tilt,) have mean 1; `angles` (n_tilt, 3) [deg] are phi, theta and psi of each tilt, refined where that
     was asked for. `rounds` were made, and `history` is the figure of merit at each of them: the R-factor of
-    the re-projections, or where there is no volume the root mean square of the correction [pixel].
+    the re-projections, or where there is no volume the root mean square of the correction [pixel]. `widths`
+    (n_tilt,), where they were fitted, are the variances of the image of an atom [Å²].
     """
 
     shifts: FloatArray
@@ -28,6 +30,7 @@ class Alignment:
     angles: FloatArray
     rounds: int = 0
     history: tuple[float, ...] = ()
+    widths: FloatArray | None = None
 
     @classmethod
     def identity(cls, turns: Rotation) -> Alignment:
@@ -41,6 +44,20 @@ class Alignment:
         """
         moved = shift_images(projections, -self.shifts / pixel_size) if self.shifts.any() else projections
         return np.asarray(moved / self.scales[:, None, None])
+
+    def as_dataset(self) -> xr.Dataset:
+        """The geometry of an answer (`recon.base.Reconstruction`)."""
+        columns = [
+            ("phi", self.angles[:, 0], "deg"),
+            ("theta", self.angles[:, 1], "deg"),
+            ("psi", self.angles[:, 2], "deg"),
+            ("shift_x", self.shifts[:, 0], "Å"),
+            ("shift_y", self.shifts[:, 1], "Å"),
+            ("scale", self.scales, "1"),
+        ]
+        if self.widths is not None:
+            columns.append(("width", np.sqrt(self.widths), "Å"))
+        return xr.Dataset({name: ("tilt", values, {"units": units}) for name, values, units in columns})
 
 
 def euler_angles(turns: Rotation, near: FloatArray | None = None) -> FloatArray:

@@ -8,6 +8,7 @@ import xarray as xr
 from ase import Atoms
 from scipy.spatial import cKDTree
 
+from datasets.errors import InputError
 from recon import registry
 from recon.align.shift import shift_images
 from recon.base import Reconstruction, Status
@@ -107,3 +108,8 @@ def test_counts_with_a_gain(series: xr.Dataset, truth: Atoms) -> None:
         for noise in ("counted", "estimated")
     )
     assert np.mean(errors(estimated, truth) ** 2) < np.mean(errors(plain, truth) ** 2)
+
+
+def test_blur_is_fitted_against_atoms_only() -> None:
+    with pytest.raises(InputError, match="blur=fit needs angles=atoms"):
+        registry.get("fista[blur=fit]")
