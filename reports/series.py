@@ -11,6 +11,7 @@ import xarray as xr
 from ase.data import atomic_numbers
 
 from benchmarks.cells import CellResult, counts_key, load_cells
+from benchmarks.metrics.match import CUTOFF
 from benchmarks.preset import load_preset
 from benchmarks.results import open_results
 from datasets.catalog import DatasetCard, ImperfectionCard, load_dataset
@@ -128,6 +129,11 @@ class Collection:
     preset: str
     notes: tuple[str, ...] = ()
     """What could not be used, a sentence each."""
+
+    @property
+    def cutoff(self) -> float:
+        """Å, of the one-to-one pairs."""
+        return float(self.data.attrs.get("cutoff", CUTOFF))
 
     def find(
         self,

@@ -88,7 +88,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
             notes.append(f"{series.name}: no intensities, for {error}.")
             continue
         notes += words.differs(series, again)
-        cutoff = float(collection.data.attrs["cutoff"])
+        cutoff = collection.cutoff
         panels.append(histogram(again, series.store.truth(), cutoff, label, wide=12 // len(pairs)))
         counts.append(f"{len(again.positions):,}")
     groups = [

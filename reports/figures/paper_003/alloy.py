@@ -51,7 +51,7 @@ def plate(collection: Collection, series: Series, case: str, name: str, title: s
     bars: list[Panel] = []
     drawn: list[str] = []
     n_atoms: list[str] = []
-    cutoff = float(collection.data.attrs["cutoff"])
+    cutoff = collection.cutoff
     for dose in histograms:
         try:
             again = make_again(series, words.representative(series, method, dose), cache)

@@ -40,7 +40,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
             histogram(
                 again,
                 defocused.store.truth(),
-                float(collection.data.attrs["cutoff"]),
+                collection.cutoff,
                 "Traced atoms",
                 wide=12,
             )

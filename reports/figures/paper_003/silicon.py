@@ -85,7 +85,7 @@ def _plate(collection: Collection, series: Series, cache: Path) -> Plate:
     caption = (
         f"{words.scale(series)}; {collection.names[method]}. {drawn}"
         f"{letters}, distance of found from true atoms, one to one within "
-        f"{collection.data.attrs.get('cutoff', float('nan')):g} Å (n = {n} pairs over "
+        f"{collection.cutoff:g} Å (n = {n} pairs over "
         f"{n_replicates} noise replicate{'s' * (n_replicates > 1)}; whole distributions, no interval). "
         "Solid line: RMSD of our answers; dashed: the paper's, whose rule takes the nearest atom."
     )

@@ -65,7 +65,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
             notes.append(f"{series.name}: no intensities of {label}, for {error}.")
             continue
         notes += words.differs(series, again)
-        cutoff = float(collection.data.attrs["cutoff"])
+        cutoff = collection.cutoff
         histograms.append(histogram(again, series.store.truth(), cutoff, label, wide=12 // len(chosen)))
         if case == REFINED:
             before, after = angle_errors(series, again)

@@ -74,7 +74,7 @@ def differs(series: Series, again: Again) -> list[str]:
 
 def rules(collection: Collection, series: Series) -> str:
     """The two rules of scoring."""
-    cutoff = float(collection.data.attrs.get("cutoff", float("nan")))
+    cutoff = collection.cutoff
     paper = like(series)
     theirs = "" if paper is None else f" within {paper.cutoff:g} Å"
     return (
