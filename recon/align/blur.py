@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -22,12 +24,16 @@ class BlurredProjector:
     def __init__(self, projector: Projector, variances: FloatArray) -> None:
         """`variances` (n_tilt,) [Å²] of the blur along each axis."""
         self.geometry, self.dtype, self.device = projector.geometry, projector.dtype, projector.device
-        self._projector = projector
+        self._projector, self._variances = projector, np.asarray(variances, dtype=np.float64)
         _, n_y, n_x = self.geometry.projection_shape
         size = self.geometry.pixel_size
         squared = np.fft.fftfreq(n_y, size)[:, None] ** 2 + np.fft.rfftfreq(n_x, size) ** 2
-        gain = np.exp(-2 * np.pi**2 * squared * np.asarray(variances)[:, None, None])
+        gain = np.exp(-2 * np.pi**2 * squared * self._variances[:, None, None])
         self._gain = torch.from_numpy(gain).to(self.dtype).to(self.device)
+
+    def subset(self, tilts: Sequence[int]) -> BlurredProjector:
+        """The projector of these `tilts` only, in that order."""
+        return BlurredProjector(self._projector.subset(tilts), self._variances[list(tilts)])
 
     def zeros(self) -> torch.Tensor:
         """A volume of zeros (n_z, n_y, n_x)."""

@@ -29,6 +29,7 @@ def test_adjoint_and_sum(geometry: Geometry) -> None:
     assert float(one) == pytest.approx(float(other))
     sums = blurred.forward(volume).sum(dim=(1, 2))
     torch.testing.assert_close(sums, plain.forward(volume).sum(dim=(1, 2)))
+    torch.testing.assert_close(blurred.subset([7, 2]).forward(volume), blurred.forward(volume)[[7, 2]])
 
 
 def test_a_gaussian_blur(geometry: Geometry) -> None:
