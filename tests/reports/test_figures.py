@@ -14,6 +14,7 @@ from PIL import Image
 
 from reports.figures import classification, dose_curves, orthoslices, residuals, style, thresholds
 from reports.figures.dose_curves import tick_doses
+from reports.page import tables
 from reports.payload import Payload
 from reports.report import file_name
 
@@ -115,8 +116,25 @@ def test_axes_follow_the_methods_and_errors_are_shown_in_percent(payload: Payloa
         for row in payload.rows
         if not payload.method(row.method).control and row.values["rmsd"].mean is not None
     ]
+    own += [b for b in payload.specimen("tiny").bound if b is not None and b < max(own)]
     assert low < min(own) <= max(own) < high
     assert log == (max(own) > 5 * min(own))
+
+
+def test_the_bound_is_drawn_where_it_belongs_and_named(payload: Payload) -> None:
+    bound = payload.specimen("tiny").bound
+    assert len(bound) == len(payload.specimen("tiny").doses)
+    assert (bound[0] or 0) > 5 * (bound[1] or 0) > 0
+    panels = {key: dose_curves.bound_of(payload, "tiny", payload.metric(key)) for key in ("rmsd", "recall")}
+    assert panels == {"rmsd": list(zip(payload.specimen("tiny").doses, bound, strict=True)), "recall": []}
+    with style.paper():
+        figure, caption = dose_curves.draw(payload, "tiny")
+        texts = [text.get_text() for text in _texts(figure)]
+        plt.close(figure)
+    assert "Cramér–Rao bound" in caption
+    assert texts.count(dose_curves.BOUND) == 1
+    labels = [metric.label for metric in tables.table_metrics(payload)]
+    assert labels[labels.index("RMSD") + 1] == "RMSD over bound"
 
 
 def test_tick_doses_are_measured_ones_with_room_between() -> None:
