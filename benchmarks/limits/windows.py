@@ -6,8 +6,8 @@ zero from `reach` on. Two tables, at even steps of r², hold K and D = −K'/r: 
     ∂K/∂u = D dx,   ∂K/∂v = D dy,   ∂K(r/w)/w²/∂w at w = 1 is D r² − 2 K.
 
 Positions `u`, `v` (n_tilt, n) are in pixels of an image (n_y, n_x), d, r and `reach` in Å. With w² the pixels
-of a window and c species-independent: `differentiate` and `moments` visit n_tilt · n · w² pixels, about 15
-operations each; `products` makes 9 multiply-adds per common pixel of every pair of windows that overlap.
+of a window `differentiate` and `moments` visit n_tilt · n · w² pixels, about 15 operations each; `products`
+makes 9 multiply-adds per common pixel of every pair of windows that overlap.
 """
 
 from __future__ import annotations
