@@ -8,6 +8,10 @@ reconstructor, whatever else it knows.
 Floor: how far from the truth the best sum of such atoms lies when there is no noise
 (`benchmarks.limits.estimate`), because of channelling, thermal motion and defocus. It is a property of that
 model, not of physics: a method that models them can go below it, to the bound.
+
+The derivatives are those of a sum of atoms too. Where an atom focuses the beam onto others below it, the
+image changes there as well when it moves, and a method that models multiple scattering has that information
+beside what is counted here; for such a method the bound is not the last word.
 """
 
 from __future__ import annotations
