@@ -1,15 +1,15 @@
 """The halo of an atom's image: what the probe's tails add to a Gaussian, from the optics alone.
 
-A probe behind a sharp aperture has tails: at 200 kV and 17.5 mrad a sixth of an atom's intensity lies in them, and
-a single Gaussian misses the image of an atom by 9 % (rms over rms), two miss it by 1.2 %. Both components of
-every atom are the same, so the halo need not be drawn atom by atom: the images of all atoms are those of their
-cores passed through one filter, which costs two FFTs per image.
+A probe behind a sharp aperture has tails: at 200 kV and 17.5 mrad a sixth of an atom's intensity lies in
+them, and a single Gaussian misses the image of an atom by 9 % (rms over rms), two miss it by 1.2 %. Both
+components of every atom are the same, so the halo need not be drawn atom by atom: the images of all atoms are
+those of their cores passed through one filter, which costs two FFTs per image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,8 @@ N_RADII = 512
 
 @dataclass(frozen=True)
 class Halo:
-    """A `fraction` of an atom's intensity lies in a Gaussian of variance `spread` [Å²] more than the core's; the
-    core is at least as wide as the variance `core` [Å²] that the probe gives it.
+    """A `fraction` of an atom's intensity lies in a Gaussian of variance `spread` [Å²] more than the core's;
+    the core is at least as wide as the variance `core` [Å²] that the probe gives it.
     """
 
     fraction: float = 0.0
@@ -97,15 +97,17 @@ def _blurred_probe(
 
 @dataclass(frozen=True)
 class AtomsWithHalo(GaussianAtoms):
-    """`GaussianAtoms` whose images pass through `transfer`, and the adjoint of that; `near` is the part of an
-    atom's intensity that stays in its core.
+    """`GaussianAtoms` whose images pass through `transfer`, and the adjoint of that; `near` (n_tilt, 1) is
+    the part of an atom's intensity that stays in its core.
     """
 
-    transfer: FloatArray | None = None
-    near: float = 1.0
+    transfer: npt.NDArray[np.floating] | None = None
+    near: FloatArray | float = 1.0
 
     @classmethod
-    def around(cls, atoms: GaussianAtoms, transfer: FloatArray, near: float) -> AtomsWithHalo:
+    def around(
+        cls, atoms: GaussianAtoms, transfer: npt.NDArray[np.floating] | None, near: FloatArray
+    ) -> AtomsWithHalo:
         """`atoms` with the halo of `transfer`."""
         return cls(atoms.u, atoms.v, atoms.sigma, atoms.rows, atoms.shape, transfer, near)
 
@@ -129,5 +131,5 @@ class AtomsWithHalo(GaussianAtoms):
         if self.transfer is None:
             return images
         spectrum = scipy.fft.rfft2(images)
-        spectrum *= self.transfer.astype(np.float32)
+        spectrum *= self.transfer
         return np.asarray(scipy.fft.irfft2(spectrum, s=images.shape[1:], overwrite_x=True), dtype=np.float32)
