@@ -3,7 +3,7 @@
 Bound: `benchmarks.limits.covariance`, with the atom kernels of `fit_kernels` and the noise of the noise-free
 images themselves. Known is all that `unknown` does not name: elements, kernels, the true tilt angles, shifts
 and gains of every image. With positions alone unknown the bound is the lowest, so that it holds for every
-reconstructor, whatever else it knows.
+reconstructor that takes an image for a sum of atoms, whatever else it knows.
 
 Floor: how far from the truth the best sum of such atoms lies when there is no noise
 (`benchmarks.limits.estimate`), because of channelling, thermal motion and defocus. It is a property of that
