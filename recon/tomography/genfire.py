@@ -117,7 +117,9 @@ class GENFIRE(IterativeReconstructor):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.blur == "fit":
-            raise InputError("blur=fit needs a projector in real space, which genfire has not; use resire or fista")
+            raise InputError(
+                "blur=fit needs a projector in real space; genfire has none, fista and resire have"
+            )
         if not self.radius > 0:
             raise InputError(f"radius must be positive, not {self.radius}")
 

@@ -55,7 +55,9 @@ class RESIREFourier(IterativeReconstructor):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.blur == "fit":
-            raise InputError("blur=fit needs a projector in real space, which resire-fourier has not; use resire or fista")
+            raise InputError(
+                "blur=fit needs a projector in real space; resire-fourier has none, fista and resire have"
+            )
         if not self.step > 0:
             raise InputError(f"step must be positive, not {self.step}")
         Kernel.of(self.interpolation, self.oversample)  # says what is wrong with the two
