@@ -69,7 +69,11 @@ def probe_halo(optics: Mapping[str, Any]) -> Halo:
         ) / (2 * np.pi)
 
     start = np.array([-1.5, np.log(0.04 / cutoff**2), np.log(1.0 / cutoff**2)])
-    found = scipy.optimize.least_squares(lambda p: (model(p) - wanted) / wanted[0], start).x
+
+    def misfit(parameters: FloatArray) -> FloatArray:
+        return np.asarray((model(parameters) - wanted) / wanted[0])
+
+    found = scipy.optimize.least_squares(misfit, start).x
     return Halo(1 / (1 + np.exp(-found[0])), float(np.exp(found[2])), float(np.exp(found[1])))
 
 
