@@ -11,10 +11,12 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from datasets.errors import InputError, unknown_name
-from datasets.naming import Value, parse_name
+from datasets.naming import Value, format_name, parse_name
 from recon.base import Reconstructor
 
 ENTRY_POINT_GROUP = "dosebench.reconstructors"
+REFINED = "+ml"
+"""Ends the name of a reconstructor whose answer `poisson-ml` starts from."""
 
 BUILT_IN = {
     "fbp": "recon.tomography.fbp:FBP",
@@ -26,6 +28,7 @@ BUILT_IN = {
     "wbp": "recon.tomography.wbp:WBP",
     "resire-fourier": "recon.tomography.resire_fourier:RESIREFourier",
     "genfire": "recon.tomography.genfire:GENFIRE",
+    "poisson-ml": "recon.atoms.likelihood:PoissonML",
 }
 
 
@@ -62,10 +65,15 @@ def get_class(base: str) -> type[Reconstructor]:
 def get(name: str) -> Reconstructor:
     """The reconstructor `name`, with its parameters: `resire`, `resire[published]`, `resire[n_iter=50]`.
 
+    `resire+ml` is `poisson-ml` started from `resire`; parameters that `poisson-ml` lacks are the start's.
+
     Raises `InputError` for an unknown name, variant or parameter (answering with the nearest known one) and
     for a value of the wrong type.
     """
     base, options = parse_name(name)
+    if ":" not in base and base.endswith(REFINED):
+        start, options = split_options(base.removesuffix(REFINED), options)
+        base, options = "poisson-ml", {"start": get(start).label, **options}
     cls = get_class(base)
     variant = options.pop("variant", None)
     chosen: dict[str, Value] = {}
@@ -83,6 +91,13 @@ def get(name: str) -> Reconstructor:
         return cls(**chosen)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name!r}: {error}") from error
+
+
+def split_options(base: str, options: dict[str, Value]) -> tuple[str, dict[str, Value]]:
+    """The name of the start of `base`+ml with `options`, and those of them that are `poisson-ml`'s own."""
+    fields = {f.name for f in dataclasses.fields(get_class("poisson-ml"))} - {"start"}
+    theirs = {key: value for key, value in options.items() if key not in fields}
+    return format_name(base, theirs), {key: value for key, value in options.items() if key in fields}
 
 
 def _typed(name: str, option: str, value: Value, hint: Any) -> Value:

@@ -28,6 +28,8 @@ RECONSTRUCTORS = [
     "wbp",
     "resire-fourier[n_iter=40,interpolation=linear,oversample=3]",
     "genfire[n_iter=40,oversample=2]",
+    "poisson-ml",
+    "resire+ml[n_iter=80,oversample=1]",
 ]
 
 

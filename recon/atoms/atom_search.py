@@ -1,0 +1,279 @@
+"""The search of `recon.atoms.likelihood`: fit, judge every atom by its odds, add and remove, until nothing
+changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from scipy.spatial import KDTree
+
+from recon.atoms.classify import shortest_bond
+from recon.atoms.covariance import local_covariance
+from recon.atoms.halo import Halo
+from recon.atoms.mixture import Z_EXPONENT
+from recon.atoms.poisson_fit import HeightPrior, Series, State, fit, state_of, with_atoms, with_mismatch
+from recon.atoms.selection import Evidence, Species, candidates, cost_of_atom, evidence, places, resolved
+from recon.project.projector import make_projector
+
+FloatArray = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+START_WIDTH = 0.45
+"""Å, the standard deviation of a core to begin with."""
+START_SPREAD = 0.2
+"""Relative spread of the intensities of a species to begin with."""
+SPREADS = (0.05, 0.25)
+"""Relative spreads that a species may have: atoms channel, but what varies more is noise."""
+CLOSEST_APPROACH = 0.75
+"""Two atoms are not nearer than this part of the shortest bond, as in `recon.pipeline`."""
+APART = 3.0
+"""Å: atoms are added or removed together only when they are farther from each other than this, so that each
+can be judged by itself."""
+EM_STEPS = 20
+MAX_PRUNINGS = 4
+LEAST_GAIN = 1.0
+"""Energy that a round of adding must gain, or the same few would come and go."""
+N_PASSES = 2
+"""How often species and mismatch are learnt: from the start's atoms, and from those found with that."""
+
+
+@dataclass
+class AtomSearch:
+    """The atoms so far, `state` and `labels` (n,), and what they are judged by.
+
+    `cost` is what an atom must bring in log odds, `cells` how many places there are for more; `odds` (n,),
+    the intensities `free` (n,) of the prior with their `variances` (n,), and the `covariance` (n, 4, 4) given
+    the prior are those of the last fit.
+    """
+
+    series: Series
+    elements: list[str]
+    state: State
+    species: Species
+    labels: Labels
+    false_rate: float
+    cost: float = 0.0
+    cells: float = 0.0
+    odds: FloatArray = field(init=False)
+    free: FloatArray = field(init=False)
+    variances: FloatArray = field(init=False)
+    covariance: FloatArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.projector = make_projector(self.series.geometry)
+        self.bond = shortest_bond(self.elements)
+        self.min_distance = CLOSEST_APPROACH * self.bond
+
+    @classmethod
+    def of(
+        cls, series: Series, atoms: Atoms, elements: list[str], background: float, false_rate: float
+    ) -> AtomSearch:
+        """A search that begins with `atoms` of `elements` (lightest first), and `background` [electron per
+        pixel]."""
+        numbers = Atoms(elements).numbers.astype(np.float64)
+        brightness = numbers**Z_EXPONENT
+        labels = np.searchsorted(numbers, atoms.numbers)
+        total = float(np.mean(series.counts.sum(axis=(1, 2), dtype=np.float64) / series.scales))
+        total -= background * series.counts[0].size
+        means = max(total, 1.0) / float(brightness[labels].sum()) * brightness
+        state = state_of(series, atoms.positions.copy(), means[labels], START_WIDTH, background)
+        species = Species(means, START_SPREAD * means, np.full(len(means), 1 / len(means)))
+        return cls(series, elements, state, species, labels, false_rate)
+
+    def run(self, n_rounds: int, n_steps: int) -> int:
+        """Fit, add and remove until nothing changes; the number of rounds."""
+        self.state = fit(self.series, self.state, n_iter=n_steps)
+        self._choose_halo(n_steps)
+        self._judge(free=True)
+        rounds = 0
+        for _ in range(N_PASSES):
+            self.state = with_mismatch(self.series, self.state)
+            for _ in range(EM_STEPS):
+                self.species = self.species.learnt(self.free, self.variances, SPREADS)
+            self._fit(n_steps)
+            self._set_cost()
+            made = 0
+            while rounds + made < n_rounds:
+                pruned = self._prune(n_steps)
+                if not self._grow(n_steps) and not pruned:
+                    break
+                made += 1
+            rounds += made
+            if not made:
+                break
+        return rounds
+
+    def energy(self) -> float:
+        """What a change of the atoms must lower: −ln of their evidence (Laplace), and `cost` for every
+        atom."""
+        prior, k = self._prior(), self.labels
+        known = np.minimum(self.covariance[:, 0, 0], prior.spreads**2)
+        occam = np.log(prior.spreads) - 0.5 * np.log(known) - np.log(self.species.shares[k])
+        return self.state.energy + prior.energy(self.state.heights) + float(occam.sum()) + self.cost * len(k)
+
+    def answer(self) -> Atoms:
+        """The atoms, with intensity, covariance [Å²] and confidence."""
+        pixel, state = self.series.geometry.pixel_size, self.state
+        atoms = Atoms([self.elements[label] for label in self.labels], positions=state.positions)
+        atoms.set_array("intensity", state.heights)
+        atoms.set_array("covariance", self.covariance[:, 1:, 1:].reshape(-1, 9) * pixel**2)
+        atoms.set_array("confidence", 1 / (1 + np.exp(np.clip(self._against() - self.odds, -50, 50))))
+        return atoms
+
+    def stats(self) -> dict[str, float]:
+        """Figures of the fit: its R-factor, the width of a core [Å], background [electron], mismatch and
+        cost."""
+        state, counts = self.state, self.series.counts
+        excess = np.abs(counts - np.float32(state.background)).sum(dtype=np.float64)
+        return {
+            "r_factor": float(np.abs(counts - state.model).sum(dtype=np.float64) / excess),
+            "log_likelihood": -state.energy,
+            "width": state.width,
+            "background": state.background,
+            "mismatch": float(np.sqrt(state.mismatch)),
+            "halo": self.series.halo.fraction,
+            "cost": self.cost,
+        }
+
+    def _choose_halo(self, n_steps: int) -> None:
+        """Go without the halo that the optics promise where the counts are likelier so."""
+        if self.series.halo.fraction == 0:
+            return
+        series = replace(self.series, halo=Halo())
+        positions, heights = self.state.positions, self.state.heights
+        without = state_of(series, positions, heights, self.state.width, self.state.background)
+        without = fit(series, without, n_iter=n_steps)
+        if without.energy < self.state.energy:
+            self.series, self.state = series, without
+
+    def _prior(self) -> HeightPrior:
+        return HeightPrior(self.species.means[self.labels], self.species.spreads[self.labels])
+
+    def _rows(self) -> FloatArray:
+        return np.asarray(self.series.geometry.rotations.as_matrix()[:, :2])
+
+    def _set_cost(self) -> None:
+        n_false = self.false_rate * len(self.labels)
+        points, volume = places(self.state.positions, self.bond, self.min_distance)
+        variances = self._evidence().variances(points)
+        cost = cost_of_atom(self.species, variances, volume, self.state.width, self._rows(), n_false)
+        self.cells = resolved(len(points) * volume, self.state.width, self._rows())
+        self.cost = max(cost, self._against())
+
+    def _evidence(self) -> Evidence:
+        return evidence(self.series, self.state, self.projector, self._independent())
+
+    def _against(self) -> float:
+        """ln of the odds against an atom at a place: of the resolved places to the atoms."""
+        return float(np.log1p(self.cells / max(len(self.labels), 1)))
+
+    def _fit(self, n_steps: int) -> None:
+        self.state = fit(self.series, self.state, prior=self._prior(), n_iter=n_steps)
+        self._judge(free=False)
+
+    def _judge(self, *, free: bool) -> None:
+        """Covariance and odds of every atom: each by its own intensity without prior, its neighbours with
+        theirs."""
+        state, prior = self.state, self._prior()
+        atoms = self.series.atoms(state.positions, state.width)
+        precision = np.zeros(len(state.heights)) if free else prior.precision
+        self.covariance = local_covariance(
+            state.positions, state.heights, atoms, state.weights, self.series.near, precision=precision
+        )
+        own = self.covariance[:, 0, 0]
+        with np.errstate(invalid="ignore"):
+            self.variances = np.where(np.isfinite(own), own / np.maximum(1 - precision * own, 1e-6), np.inf)
+        # an atom that the counts say nothing of has no intensity of its own
+        known = np.minimum(self.variances, 1e6 * prior.spreads**2)
+        self.variances = known
+        self.free = state.heights + (state.heights - prior.means) * known * precision
+        self.odds, self.labels = self.species.log_odds(self.free, self.variances)
+
+    def _copy(self) -> dict[str, Any]:
+        names = ("state", "labels", "odds", "free", "variances", "covariance")
+        return {name: getattr(self, name) for name in names}
+
+    def _prune(self, n_steps: int) -> int:
+        """Remove until every atom is worth its cost; how many went."""
+        removed = 0
+        for _ in range(MAX_PRUNINGS):
+            gone = self._remove(n_steps)
+            removed += gone
+            if not gone:
+                break
+        return removed
+
+    def _grow(self, n_steps: int) -> bool:
+        """Add what the counts ask for and the fit confirms; taken back unless the energy falls."""
+        before, energy = self._copy(), self.energy()
+        if not self._add(n_steps):
+            return False
+        self._prune(n_steps)
+        if self.energy() < energy - LEAST_GAIN:
+            return True
+        for name, value in before.items():
+            setattr(self, name, value)
+        return False
+
+    def _add(self, n_steps: int) -> int:
+        """Atoms where the counts ask for them; how many."""
+        found = candidates(
+            self._evidence(),
+            self.species,
+            self.state.positions,
+            least=self.cost,
+            min_distance=self.min_distance,
+        )
+        chosen = _apart(found.positions, APART)
+        if not len(chosen):
+            return 0
+        labels = np.abs(found.heights[chosen, None] - self.species.means).argmin(axis=1)
+        positions = np.concatenate([self.state.positions, found.positions[chosen]])
+        heights = np.concatenate([self.state.heights, self.species.means[labels]])
+        self.state = with_atoms(self.series, self.state, positions, heights)
+        self.labels = np.concatenate([self.labels, labels])
+        self._fit(n_steps)
+        return len(chosen)
+
+    def _remove(self, n_steps: int) -> int:
+        """Take out what the odds do not keep, and the weaker of two atoms too close; how many."""
+        positions = self.state.positions
+        doubtful = self.odds < self.cost
+        pairs = KDTree(positions).query_pairs(self.min_distance, output_type="ndarray")
+        if len(pairs):
+            weaker = np.where(self.odds[pairs[:, 0]] < self.odds[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
+            doubtful[weaker] = True
+        weak = np.flatnonzero(doubtful)
+        weak = weak[np.argsort(self.odds[weak], kind="stable")]
+        gone = weak[_apart(positions[weak], APART)]
+        if not len(gone) or len(gone) == len(positions):
+            return 0
+        kept = np.ones(len(positions), dtype=bool)
+        kept[gone] = False
+        self.labels = self.labels[kept]
+        self.state = with_atoms(self.series, self.state, positions[kept], self.state.heights[kept])
+        self._fit(n_steps)
+        return len(gone)
+
+    def _independent(self) -> float:
+        """The part of the information on its intensity that an atom keeps when its neighbours are free."""
+        atoms = self.series.atoms(self.state.positions, self.state.width)
+        alone = atoms.overlaps(self.state.weights).sum(axis=0) / (2 * np.pi * atoms.sigma**2) ** 2
+        with np.errstate(divide="ignore"):
+            parts = 1 / (self.variances * alone)
+        return float(np.clip(np.median(parts), 0.05, 1.0))
+
+
+def _apart(positions: FloatArray, distance: float) -> npt.NDArray[np.intp]:
+    """Which of `positions`, taken in order, are at least `distance` [Å] from every one taken before."""
+    kept = np.ones(len(positions), dtype=bool)
+    if len(positions) > 1:
+        pairs = KDTree(positions).query_pairs(distance, output_type="ndarray")
+        for first, second in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]:
+            if kept[first]:
+                kept[second] = False
+    return np.flatnonzero(kept)
