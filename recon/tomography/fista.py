@@ -13,6 +13,7 @@ from datasets.errors import InputError
 from recon.base import Callback
 from recon.project.projector import Projector
 from recon.tomography.iterative import IterativeReconstructor
+from recon.tomography.normal_equations import Normal, NormalEquations, normal_equations
 from recon.tomography.ordering import spread_subsets
 from recon.tomography.r_factor import absolute_sums, mean_ratio
 
@@ -35,6 +36,7 @@ def fista(
     projection_mask: torch.Tensor | None = None,
     callback: Callback | None = None,
     subsets: int = 1,
+    equations: NormalEquations | None = None,
 ) -> torch.Tensor:
     """x ← max(0, y − s Aᵀ(A y − b)), y ← x + β (x − x_before), with s = `step`/(n_tilt n_z).
 
@@ -55,8 +57,9 @@ def fista(
 
     `projections` b are (n_tilt, n_y, n_x); the volume is (n_z, n_y, n_x) and starts from `initial` (zero).
     Voxels where `volume_mask` is 0 stay zero; pixels where `projection_mask` is 0 are not looked at.
-    `callback` gets the `r_factor` of y, with subsets that of every tilt at its turn. Beck & Teboulle, SIAM J.
-    Imaging Sci. 2, 183 (2009).
+    `callback` gets the `r_factor` of y, with subsets that of every tilt at its turn. With `equations`, for one
+    part only, the gradient is theirs, and that figure is ‖A y − b‖/‖b‖. Beck & Teboulle, SIAM J. Imaging Sci.
+    2, 183 (2009).
     """
     n_z = projector.geometry.volume_shape[0]
     seen = None if projection_mask is None else projection_mask.to(projections)
@@ -75,14 +78,18 @@ def fista(
         if n_part != len(parts):
             parts, uphill = _parts(projector, n_part), deque(maxlen=n_part)
         for tilts, part in parts:
-            residual = part.forward(ahead).sub_(measured[tilts])
-            if seen is not None:
-                residual *= seen[tilts]
-            left[tilts] = absolute_sums(residual)
-            gradient = part.adjoint(residual)
+            if equations is None:
+                residual = part.forward(ahead).sub_(measured[tilts])
+                if seen is not None:
+                    residual *= seen[tilts]
+                left[tilts] = absolute_sums(residual)
+                gradient = part.adjoint(residual)
+            else:
+                gradient, error = equations.gradient(ahead)
+                left[tilts] = error * sums[tilts]
             if support is not None:
                 gradient = gradient * support
-            found = torch.sub(ahead, gradient, alpha=step / (len(residual) * n_z), out=gradient)
+            found = torch.sub(ahead, gradient, alpha=step / (len(left[tilts]) * n_z), out=gradient)
             if positivity:
                 found.clamp_(min=0)
             # in place: with many parts a step costs little more than its passes over the volume
@@ -125,6 +132,8 @@ class FISTA(IterativeReconstructor):
     n_iter: int = 54
     subsets: int = 1
     """Parts that the tilts are taken in at first; with 8, about 10 iterations do what 54 do with one."""
+    normal: Normal = "auto"
+    """How AᵀA is applied without subsets: by `projections`, a convolution (`toeplitz`), or as is cheaper."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,4 +150,14 @@ class FISTA(IterativeReconstructor):
 
     def volume(self, projector: Projector, projections: torch.Tensor, callback: Callback) -> torch.Tensor:
         """The volume (n_z, n_y, n_x) after `n_iter` iterations."""
-        return fista(projector, projections, self.n_iter, callback=callback, subsets=self.subsets)
+        equations = None
+        if self.subsets == 1:
+            equations = normal_equations(projector, projections, self.normal, oversample=self.oversample)
+        return fista(
+            projector,
+            projections,
+            self.n_iter,
+            callback=callback,
+            subsets=self.subsets,
+            equations=equations,
+        )
