@@ -57,9 +57,9 @@ def fista(
 
     `projections` b are (n_tilt, n_y, n_x); the volume is (n_z, n_y, n_x) and starts from `initial` (zero).
     Voxels where `volume_mask` is 0 stay zero; pixels where `projection_mask` is 0 are not looked at.
-    `callback` gets the `r_factor` of y, with subsets that of every tilt at its turn. With `equations`, for one
-    part only, the gradient is theirs, and that figure is ‖A y − b‖/‖b‖. Beck & Teboulle, SIAM J. Imaging Sci.
-    2, 183 (2009).
+    `callback` gets the `r_factor` of y, with subsets that of every tilt at its turn. With `equations`, for
+    one part only, the gradient is theirs, and that figure is ‖A y − b‖/‖b‖. Beck & Teboulle, SIAM J. Imaging
+    Sci. 2, 183 (2009).
     """
     n_z = projector.geometry.volume_shape[0]
     seen = None if projection_mask is None else projection_mask.to(projections)

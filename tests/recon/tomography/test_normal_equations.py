@@ -37,17 +37,19 @@ def _balls(geometry: Geometry) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kernel", [resire, fista])
-@pytest.mark.parametrize("oversample", [1, 2])
-def test_the_same_volume_as_by_projections(kernel, oversample: int) -> None:  # type: ignore[no-untyped-def]
+def test_the_same_volume_as_by_projections(kernel) -> None:  # type: ignore[no-untyped-def]
     geometry = _geometry(41)
-    projector = make_projector(geometry, oversample=oversample, dtype=torch.float64)
+    projector = make_projector(geometry, oversample=2, dtype=torch.float64)
     projections = projector.forward(_balls(geometry))
-    equations = normal_equations(projector, projections, "toeplitz", oversample=oversample)
+    equations = normal_equations(projector, projections, "toeplitz", oversample=2)
     assert equations is not None
     direct = kernel(projector, projections, 20)
     convolved = kernel(projector, projections, 20, equations=equations)
-    # what linear interpolation aliases on pixels of half a ball's width: the convolution averages over it
-    assert float((direct - convolved).norm() / direct.norm()) < 0.02
+    z, _, x = np.meshgrid(geometry.z, geometry.y, geometry.x, indexing="ij")
+    seen = torch.as_tensor(x**2 + z**2 < 3.5**2)  # beyond it lies what falls off the images at some tilt
+    assert float(((direct - convolved) * seen).norm() / direct.norm()) < 0.01
+    residuals = [float((projector.forward(v) - projections).norm()) for v in (direct, convolved)]
+    assert residuals[1] == pytest.approx(residuals[0], rel=0.05)
 
 
 def test_its_residual_is_that_of_the_images() -> None:
