@@ -1,8 +1,7 @@
 """The gradient of ½‖A x − b‖² from AᵀA and Aᵀb alone, where that costs less than projecting all tilts.
 
 AᵀA is then a convolution (`recon.project.toeplitz`), which averages over where pixels are. With 2 × 2
-sub-voxels twenty iterations of FISTA come to a volume within 1 % of that by projections, with one sub-voxel to
-one within 4 %.
+sub-voxels twenty iterations of FISTA come within 1 % of the volume by projections, with one within 4 %.
 """
 
 from __future__ import annotations
