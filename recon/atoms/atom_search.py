@@ -34,6 +34,8 @@ APART = 3.0
 """Å: atoms are added or removed together only when they are farther from each other than this, so that each
 can be judged by itself."""
 EM_STEPS = 20
+CLEAR = 5.5
+"""Median significance of a species above which taking out its dimmest atoms no longer changes its mean."""
 MAX_PRUNINGS = 4
 LEAST_GAIN = 1.0
 """Energy that a round of adding must gain, or the same few would come and go."""
@@ -89,11 +91,11 @@ class AtomSearch:
         self.state = fit(self.series, self.state, n_iter=n_steps)
         self._choose_halo(n_steps)
         self._judge(free=True)
-        rounds = 0
+        rounds, learnt = 0, False
         for _ in range(N_PASSES):
             self.state = with_mismatch(self.series, self.state)
-            for _ in range(EM_STEPS):
-                self.species = self.species.learnt(self.free, self.variances, SPREADS)
+            self._learn(biased=learnt)
+            learnt = True
             self._fit(n_steps)
             self._set_cost()
             made = 0
@@ -150,6 +152,18 @@ class AtomSearch:
         if without.energy < self.state.energy:
             self.series, self.state = series, without
 
+    def _learn(self, *, biased: bool) -> None:
+        """What the intensities say of the species; `biased` where dim atoms may have been taken out."""
+        found = self.species
+        for _ in range(EM_STEPS):
+            found = found.learnt(self.free, self.variances, SPREADS)
+        significance = self.free / np.sqrt(self.variances)
+        for k in range(len(self.elements)):
+            of_species = significance[self.labels == k]
+            if biased and (not len(of_species) or np.median(of_species) < CLEAR):
+                return
+        self.species = found
+
     def _prior(self) -> HeightPrior:
         return HeightPrior(self.species.means[self.labels], self.species.spreads[self.labels])
 
@@ -160,9 +174,10 @@ class AtomSearch:
         n_false = self.false_rate * len(self.labels)
         points, volume = places(self.state.positions, self.bond, self.min_distance)
         variances = self._evidence().variances(points)
-        cost = cost_of_atom(self.species, variances, volume, self.state.width, self._rows(), n_false)
-        self.cells = resolved(len(points) * volume, self.state.width, self._rows())
-        self.cost = max(cost, self._against())
+        self.cost = cost_of_atom(self.species, variances, volume, self.state.width, self._rows(), n_false)
+        # in the dark around a particle nothing is taken for an atom: only places as noisy as atoms count
+        noisy = variances >= np.quantile(self.variances, 0.1)
+        self.cells = resolved(float(noisy.sum()) * volume, self.state.width, self._rows())
 
     def _evidence(self) -> Evidence:
         return evidence(self.series, self.state, self.projector, self._independent())

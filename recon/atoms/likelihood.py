@@ -49,7 +49,7 @@ class PoissonML(Reconstructor):
     reference: ClassVar[str] = "this package (dosebench)"
 
     start: str = "fista"
-    false_rate: float = 0.01
+    false_rate: float = 0.03
     n_rounds: int = 12
     n_steps: int = 8
 

@@ -38,8 +38,8 @@ WIDTH_STEP = 0.1
 """Greatest relative change of the width in one step."""
 WIDTHS = (0.2, 1.2)
 """Å, between which the width of a core stays."""
-LEAST_LEVEL = 1e-3
-"""Electrons: the expectation of a pixel is never taken for less."""
+LEAST_LEVEL = 0.01
+"""In units of the mean image: no background is taken for less, for tails reach farther than a Gaussian's."""
 DAMPING = (1e-4, 1e3)
 SURE = 3.0
 """Standard deviations by which the residual must exceed Poisson's for a mismatch to be seen in it."""
@@ -66,6 +66,11 @@ class Series:
             filters = self.halo.transfer(shape, self.geometry.pixel_size) * self.scales[:, None, None]
             filters = filters.astype(np.float32)
         object.__setattr__(self, "transfer", filters)
+
+    @property
+    def least_background(self) -> float:
+        """The background [electron per pixel] is never taken for less."""
+        return max(LEAST_LEVEL * float(self.counts.mean(dtype=np.float64)), 1e-6)
 
     @property
     def near(self) -> FloatArray:
@@ -131,10 +136,11 @@ def state_of(
     mismatch: float = 0.0,
 ) -> State:
     """The state of atoms that are where they are."""
+    background = max(background, series.least_background)
     model = np.full_like(series.counts, background)
     if len(positions):
         model += series.atoms(positions, width).project(heights)
-    np.maximum(model, np.float32(LEAST_LEVEL), out=model)
+    np.maximum(model, np.float32(series.least_background / 2), out=model)  # a filter may undershoot
     energy = _energy(series.counts, model, mismatch)
     return State(positions, heights, width, background, mismatch, model, energy)
 
@@ -211,8 +217,11 @@ def fit_background(series: Series, state: State) -> State:
     """One Fisher-scoring step of the background alone, kept where the likelihood rises."""
     weights = state.weights
     gradient = np.sum(weights * (series.counts - state.model), dtype=np.float64)
-    background = max(state.background + float(gradient / np.sum(weights, dtype=np.float64)), 0.0)
-    model = np.maximum(state.model + np.float32(background - state.background), np.float32(LEAST_LEVEL))
+    background = max(
+        state.background + float(gradient / np.sum(weights, dtype=np.float64)), series.least_background
+    )
+    model = state.model + np.float32(background - state.background)
+    np.maximum(model, np.float32(series.least_background / 2), out=model)
     energy = _energy(series.counts, model, state.mismatch)
     if energy >= state.energy:
         return state
