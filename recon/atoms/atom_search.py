@@ -149,6 +149,7 @@ class AtomSearch:
         positions, heights = self.state.positions, self.state.heights
         without = state_of(series, positions, heights, self.state.width, self.state.background)
         without = fit(series, without, n_iter=n_steps)
+        self.state = fit(self.series, self.state, n_iter=n_steps)  # as many steps for both
         if without.energy < self.state.energy:
             self.series, self.state = series, without
 

@@ -3,7 +3,7 @@
 The estimate Â of one intensity, its neighbours free to answer, is normal about the true one with the variance
 σ² of `recon.atoms.covariance`. Atoms of a species have intensities normal about μ with standard deviation τ,
 so the logarithm of the odds for an atom against nothing is that of N(Â; μ, σ² + τ²) / N(Â; 0, σ²): it grows
-with the significance Â/σ, and falls for what is too dim or too bright to be an atom.
+with Â, and where σ is small it is against whatever has less than about half the intensity of an atom.
 
 The odds grow with Â, so under noise alone they exceed C where Â/σ exceeds some level u, and what is looked at
 are the maxima of a smooth random field: in a volume V there are on average
