@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -52,12 +54,24 @@ class ToeplitzNormal:
         _, n_z, n_x = slices.shape
         long_z, long_x = self._padded
         answer = torch.empty_like(slices)
-        # one at a time: a padded slice of 290² is 1.4 MB and stays in the second cache
-        for one, found in zip(slices, answer, strict=True):
-            spectrum = torch.fft.fft(torch.fft.rfft(one, n=long_x, dim=1), n=long_z, dim=0)
+
+        def convolve(i: int) -> None:
+            spectrum = torch.fft.fft(torch.fft.rfft(slices[i], n=long_x, dim=1), n=long_z, dim=0)
             spectrum *= self._spectrum
             rows = torch.fft.ifft(spectrum, dim=0)[:n_z]
-            found.copy_(torch.fft.irfft(rows, n=long_x, dim=1)[:, :n_x])
+            answer[i] = torch.fft.irfft(rows, n=long_x, dim=1)[:, :n_x]
+
+        # one at a time in each thread: a padded slice of 290² is 1.4 MB and stays in the second cache
+        threads = torch.get_num_threads()
+        if threads == 1:
+            for i in range(len(slices)):
+                convolve(i)
+            return answer.permute(1, 0, 2)
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                list(pool.map(convolve, range(len(slices))))
+        finally:
+            torch.set_num_threads(threads)
         return answer.permute(1, 0, 2)
 
 

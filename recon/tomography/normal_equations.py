@@ -20,9 +20,9 @@ from recon.project.toeplitz import ToeplitzNormal
 
 Normal = Literal["auto", "projections", "toeplitz"]
 
-BREAK_EVEN = 11.0
-"""Tilts, per log₂ of a padded edge, above which the convolution is the cheaper: a voxel costs 0.55 ns for
-every tilt that it is projected to and back from, and 5 log₂(2n) ns in the transforms (one core, 290³)."""
+BREAK_EVEN = 9.0
+"""Tilts, per log₂ of a padded edge, above which the convolution is clearly the cheaper: it breaks even at 66
+tilts at 290³ and at 53 at 144³, or 7 (`python -m benchmarks.speed`, one thread), and is not quite the same."""
 
 
 @dataclass(frozen=True)
