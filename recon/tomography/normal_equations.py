@@ -22,7 +22,7 @@ Normal = Literal["auto", "projections", "toeplitz"]
 
 BREAK_EVEN = 9.0
 """Tilts, per log₂ of a padded edge, above which the convolution is clearly the cheaper. It breaks even at 7:
-66 tilts at 290³, 53 at 144³ (`python -m benchmarks.speed`, one thread), and is not quite the same operator."""
+66 tilts at 290³, 53 at 144³ (`python -m benchmarks.speed`, one thread), and is not quite the same map."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def test_the_gradient_is_that_of_the_energy(seed: int) -> None:
     direction = np.random.default_rng(seed).normal(size=positions.shape)
     step = 1e-5
     ahead, behind = (field.energy(positions + s * step * direction, contacts)[0] for s in (1, -1))
-    assert np.sum(gradient * direction) == pytest.approx((ahead - behind) / (2 * step), rel=1e-6)
+    # a contact that opens within the step leaves an error of its stiffness times the step
+    assert np.sum(gradient * direction) == pytest.approx((ahead - behind) / (2 * step), rel=1e-4)
     assert contacts.length.size > 0
     np.testing.assert_allclose(gradient.sum(axis=0), 0, atol=1e-8)
 
