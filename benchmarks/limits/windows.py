@@ -26,6 +26,7 @@ AMPLITUDE, U, V, WIDTH = range(4)
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def differentiate(start, stop, u, v, labels, tables, reach, pixel, coefficients, images):  # type: ignore[no-untyped-def]
+    """Add Σ coefficients · (K, ∂K/∂u, ∂K/∂v, ∂K/∂ln w) of every atom to the images of these tilts."""
     n_y, n_x = images.shape[1:]
     per_step = (tables.shape[2] - 1) / (reach * reach)
     half, square = reach / pixel, reach * reach
@@ -52,6 +53,7 @@ def differentiate(start, stop, u, v, labels, tables, reach, pixel, coefficients,
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def moments(start, stop, u, v, labels, tables, reach, pixel, images, sums):  # type: ignore[no-untyped-def]
+    """Add Σ over pixels of image · (K, ∂K/∂u, ∂K/∂v, ∂K/∂ln w) around every atom: the adjoint."""
     n_y, n_x = images.shape[1:]
     per_step = (tables.shape[2] - 1) / (reach * reach)
     half, square = reach / pixel, reach * reach
@@ -81,6 +83,7 @@ def moments(start, stop, u, v, labels, tables, reach, pixel, images, sums):  # t
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def squares(start, stop, u, v, labels, tables, reach, pixel, images, sums):  # type: ignore[no-untyped-def]
+    """Add Σ over pixels of image · g gᵀ, g = (K, ∂K/∂u, ∂K/∂v), for every atom alone, (3, 3)."""
     n_y, n_x = images.shape[1:]
     per_step = (tables.shape[2] - 1) / (reach * reach)
     half, square = reach / pixel, reach * reach
