@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import fsspec
 import xarray as xr
@@ -34,6 +34,8 @@ class Grid:
     preset: PresetCard
     cards: tuple[DatasetCard, ...]
     methods: tuple[Method, ...]
+    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The datasets of methods, by their labels, that do not run on all."""
 
     @classmethod
     def of(
@@ -49,7 +51,12 @@ class Grid:
         names = [c.name for c in cards]
         if len(set(names)) < len(names):
             raise InputError(f"preset {card.name!r} names a dataset twice: {', '.join(names)}")
-        return cls(card, cards, make_methods([*card.reconstructors, *reconstructors], card.controls))
+        methods = make_methods([*card.reconstructors, *reconstructors], card.controls)
+        only = {
+            make_methods([method], ())[0].label: frozenset(load_dataset(name).name for name in datasets)
+            for method, datasets in card.only.items()
+        }
+        return cls(card, cards, methods, only)
 
     def doses(self, card: DatasetCard) -> tuple[float, ...]:
         """The doses [e⁻/Å² per image] at which a dataset is imaged, each once."""
@@ -68,6 +75,7 @@ class Grid:
             for card in self.cards
             for dose in self.doses(card)
             for method in self.methods
+            if method.label not in self.only or card.name in self.only[method.label]
         ]
 
 

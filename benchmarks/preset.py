@@ -64,6 +64,8 @@ class PresetCard(Card):
     where there are none."""
     replicates: int = Field(default=1, ge=1)
     reconstructors: tuple[str, ...] = ()
+    only: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """The datasets on which a method runs, by its name in `reconstructors`; all where it is not named."""
     controls: tuple[str, ...] = tuple(CONTROLS)
     cutoff: float = Field(default=CUTOFF, gt=0)
     """Å, of the one-to-one matching."""
@@ -101,6 +103,19 @@ class PresetCard(Card):
         if isinstance(self.doses, dict):
             return self.doses.get(dataset, self.doses.get(dataset.partition("[")[0]))
         return self.doses
+
+    @field_validator("only")
+    @classmethod
+    def _of_this_preset(
+        cls, only: dict[str, tuple[str, ...]], info: ValidationInfo
+    ) -> dict[str, tuple[str, ...]]:
+        for method, datasets in only.items():
+            if method not in info.data.get("reconstructors", ()):
+                raise unknown_name("method of this preset", method, info.data.get("reconstructors", ()))
+            for name in datasets:
+                if name not in info.data.get("datasets", ()):
+                    raise unknown_name("dataset of this preset", name, info.data.get("datasets", ()))
+        return only
 
     @field_validator("controls")
     @classmethod

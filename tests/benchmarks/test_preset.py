@@ -108,3 +108,19 @@ def test_a_criterion_knows_its_direction() -> None:
     better = Criterion(metric="identified_Au", value=0.9)
     assert not better.lower_is_better
     assert threshold([1, 10], [[[[0.8, 1.0]]]], [better]).dose == pytest.approx(10**0.5)
+
+
+def test_a_method_of_some_datasets_alone() -> None:
+    names = ["cuau-150", "si-208"]
+    card = {**GOOD, "datasets": names, "reconstructors": ["sirt", "resire"], "only": {"resire": ["si-208"]}}
+    grid = Grid.of(parse_card(PresetCard, card, where=""))
+    ran = {(cell.dataset, cell.reconstructor) for cell, _, _ in grid.cells() if cell.kind != "control"}
+    assert ran == {("cuau-150", "sirt"), ("si-208", "sirt"), ("si-208", "resire")}
+
+
+@pytest.mark.parametrize(
+    ("only", "word"), [({"resir": ["cuau-150"]}, "resire"), ({"resire": ["cuau"]}, "cuau-150")]
+)
+def test_only_names_what_the_preset_has(only: dict[str, list[str]], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        parse_card(PresetCard, {**GOOD, "reconstructors": ["resire"], "only": only}, where="mine.yaml")
