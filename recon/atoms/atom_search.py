@@ -4,6 +4,7 @@ changes."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from scipy.spatial import KDTree
 
 from recon.atoms.classify import shortest_bond
 from recon.atoms.covariance import local_covariance
+from recon.atoms.detection import Detection, places, stands_apart
 from recon.atoms.halo import Halo
 from recon.atoms.mixture import Z_EXPONENT
 from recon.atoms.poisson_fit import HeightPrior, Series, State, fit, state_of, with_atoms, with_mismatch
-from recon.atoms.selection import Evidence, Species, candidates, cost_of_atom, evidence, places, resolved
+from recon.atoms.selection import Evidence, Species, candidates, evidence
 from recon.project.projector import make_projector
 
 FloatArray = npt.NDArray[np.float64]
@@ -39,6 +41,8 @@ CLEAR = 5.5
 MAX_PRUNINGS = 4
 LEAST_GAIN = 1.0
 """Energy that a round of adding must gain, or the same few would come and go."""
+APART_SHARE = 0.01
+"""Share of the atoms that is thought to stand apart from all others, and of the false ones that may."""
 N_PASSES = 2
 """How often species and mismatch are learnt: from the start's atoms, and from those found with that."""
 
@@ -47,9 +51,9 @@ N_PASSES = 2
 class AtomSearch:
     """The atoms so far, `state` and `labels` (n,), and what they are judged by.
 
-    `cost` is what an atom must bring in log odds, `cells` how many places there are for more; `odds` (n,),
-    the intensities `free` (n,) of the prior with their `variances` (n,), and the `covariance` (n, 4, 4) given
-    the prior are those of the last fit.
+    `among` and `apart` tell what an atom among others and one apart from them must bring in log odds, `cost`
+    and `cost_apart`. `odds` (n,), the intensities `free` (n,) of the prior with their `variances` (n,), and
+    the `covariance` (n, 4, 4) given the prior are those of the last fit.
     """
 
     series: Series
@@ -59,7 +63,9 @@ class AtomSearch:
     labels: Labels
     false_rate: float
     cost: float = 0.0
-    cells: float = 0.0
+    cost_apart: float = 0.0
+    among: Detection = field(init=False)
+    apart: Detection = field(init=False)
     odds: FloatArray = field(init=False)
     free: FloatArray = field(init=False)
     variances: FloatArray = field(init=False)
@@ -110,12 +116,12 @@ class AtomSearch:
         return rounds
 
     def energy(self) -> float:
-        """What a change of the atoms must lower: −ln of their evidence (Laplace), and `cost` for every
+        """What a change of the atoms must lower: −ln of their evidence (Laplace), and the cost of every
         atom."""
         prior, k = self._prior(), self.labels
         known = np.minimum(self.covariance[:, 0, 0], prior.spreads**2)
         occam = np.log(prior.spreads) - 0.5 * np.log(known) - np.log(self.species.shares[k])
-        return self.state.energy + prior.energy(self.state.heights) + float(occam.sum()) + self.cost * len(k)
+        return self.state.energy + prior.energy(self.state.heights) + float((occam + self._costs()).sum())
 
     def answer(self) -> Atoms:
         """The atoms, with intensity, covariance [Å²] and confidence."""
@@ -123,7 +129,10 @@ class AtomSearch:
         atoms = Atoms([self.elements[label] for label in self.labels], positions=state.positions)
         atoms.set_array("intensity", state.heights)
         atoms.set_array("covariance", self.covariance[:, 1:, 1:].reshape(-1, 9) * pixel**2)
-        atoms.set_array("confidence", 1 / (1 + np.exp(np.clip(self._against() - self.odds, -50, 50))))
+        confidence = np.where(
+            self._stands_apart(), self.apart.confidence(self.odds), self.among.confidence(self.odds)
+        )
+        atoms.set_array("confidence", confidence)
         return atoms
 
     def stats(self) -> dict[str, float]:
@@ -131,6 +140,7 @@ class AtomSearch:
         cost."""
         state, counts = self.state, self.series.counts
         excess = np.abs(counts - np.float32(state.background)).sum(dtype=np.float64)
+        among, apart = self.among.expected(self.cost), self.apart.expected(self.cost_apart)
         return {
             "r_factor": float(np.abs(counts - state.model).sum(dtype=np.float64) / excess),
             "log_likelihood": -state.energy,
@@ -139,6 +149,8 @@ class AtomSearch:
             "mismatch": float(np.sqrt(state.mismatch)),
             "halo": self.series.halo.fraction,
             "cost": self.cost,
+            "expected_false": among[0] + apart[0],
+            "expected_missed": among[1] + apart[1],
         }
 
     def _choose_halo(self, n_steps: int) -> None:
@@ -172,20 +184,25 @@ class AtomSearch:
         return np.asarray(self.series.geometry.rotations.as_matrix()[:, :2])
 
     def _set_cost(self) -> None:
-        n_false = self.false_rate * len(self.labels)
-        points, volume = places(self.state.positions, self.bond, self.min_distance)
-        variances = self._evidence().variances(points)
-        self.cost = cost_of_atom(self.species, variances, volume, self.state.width, self._rows(), n_false)
-        # in the dark around a particle nothing is taken for an atom: only places as noisy as atoms count
-        noisy = variances >= np.quantile(self.variances, 0.1)
-        self.cells = resolved(float(noisy.sum()) * volume, self.state.width, self._rows())
+        state, rows, n = self.state, self._rows(), len(self.labels)
+        found = self._evidence()
+        points, each = places(state.positions, self.bond, self.min_distance)
+        anywhere, whole = found.anywhere()
+        volume = each * len(points)
+        of = partial(Detection.of, self.species, self.variances, width=state.width, rows=rows)
+        self.among = of(n_atoms=n, elsewhere=found.variances(points), volume=volume)
+        self.apart = of(n_atoms=APART_SHARE * n, elsewhere=anywhere, volume=max(whole - volume, 0.0))
+        self.cost = self.among.cost(self.false_rate * n)
+        self.cost_apart = self.apart.cost(APART_SHARE * self.false_rate * n)
+
+    def _stands_apart(self) -> npt.NDArray[np.bool_]:
+        return stands_apart(self.state.positions, self.state.positions, self.bond)
+
+    def _costs(self) -> FloatArray:
+        return np.where(self._stands_apart(), self.cost_apart, self.cost)
 
     def _evidence(self) -> Evidence:
         return evidence(self.series, self.state, self.projector, self._independent())
-
-    def _against(self) -> float:
-        """ln of the odds against an atom at a place: of the resolved places to the atoms."""
-        return float(np.log1p(self.cells / max(len(self.labels), 1)))
 
     def _fit(self, n_steps: int) -> None:
         self.state = fit(self.series, self.state, prior=self._prior(), n_iter=n_steps)
@@ -241,9 +258,11 @@ class AtomSearch:
             self._evidence(),
             self.species,
             self.state.positions,
-            least=self.cost,
+            least=min(self.cost, self.cost_apart),
             min_distance=self.min_distance,
         )
+        lonely = stands_apart(found.positions, self.state.positions, self.bond)
+        found = found.where(found.log_odds > np.where(lonely, self.cost_apart, self.cost))
         chosen = _apart(found.positions, APART)
         if not len(chosen):
             return 0
@@ -258,7 +277,7 @@ class AtomSearch:
     def _remove(self, n_steps: int) -> int:
         """Take out what the odds do not keep, and the weaker of two atoms too close; how many."""
         positions = self.state.positions
-        doubtful = self.odds < self.cost
+        doubtful = self.odds < self._costs()
         pairs = KDTree(positions).query_pairs(self.min_distance, output_type="ndarray")
         if len(pairs):
             weaker = np.where(self.odds[pairs[:, 0]] < self.odds[pairs[:, 1]], pairs[:, 0], pairs[:, 1])

@@ -5,13 +5,7 @@ The estimate Â of one intensity, its neighbours free to answer, is normal about
 so the logarithm of the odds for an atom against nothing is that of N(Â; μ, σ² + τ²) / N(Â; 0, σ²): it grows
 with Â, and where σ is small it is against whatever has less than about half the intensity of an atom.
 
-The odds grow with Â, so under noise alone they exceed C where Â/σ exceeds some level u, and what is looked at
-are the maxima of a smooth random field: in a volume V there are on average
-
-    V |Λ|^½ (u² − 1) exp(−u²/2) / (2π)²,   Λ = mean over tilts of P_tᵀ P_t / 2w²
-
-of them above u (R. J. Adler, The Geometry of Random Fields, 1981, ch. 6), w the width of an atom's image. The
-cost C of an atom is where this is the number of false atoms that is allowed. The truth does not enter.
+How many atoms, and how many maxima of noise, stand above given odds is told by `recon.atoms.detection`.
 """
 
 from __future__ import annotations
@@ -32,10 +26,8 @@ from recon.project.projector import Projector
 FloatArray = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-N_TYPICAL = 32
-"""Quantiles that stand for the uncertainties of all intensities."""
-LEVELS = (15.0, 1501)
-"""Significances looked through: up to the first, at so many steps."""
+N_SPREAD = 100_000
+"""Voxels that stand for a whole volume."""
 
 
 @dataclass(frozen=True)
@@ -83,72 +75,6 @@ class Species:
         return Species(means, spreads, shares)
 
 
-def places(positions: FloatArray, bond: float, min_distance: float) -> tuple[FloatArray, float]:
-    """Points (m, 3) where another atom could be, and the volume [Å³] of each.
-
-    They are within 1.5 `bond` of an atom and at least `min_distance` [Å] from every one.
-    """
-    step = bond / 4
-    low, high = positions.min(axis=0) - 1.5 * bond, positions.max(axis=0) + 1.5 * bond
-    axes = [np.arange(start, stop, step) for start, stop in zip(low, high, strict=True)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    distance = KDTree(positions).query(points, distance_upper_bound=1.5 * bond)[0]
-    return points[(distance >= min_distance) & np.isfinite(distance)], step**3
-
-
-def _curvature(width: float, rows: FloatArray) -> float:
-    """|Λ|^½ [1/Å³] of the field that atoms of `width` [Å] are looked for in, by the `rows` of the
-    rotations."""
-    by_axis = np.einsum("tki,tkj->ij", rows, rows) / len(rows) / (2 * width**2)
-    return float(np.sqrt(max(np.linalg.det(by_axis), 0.0)))
-
-
-def resolved(volume: float, width: float, rows: FloatArray) -> float:
-    """How many places of atoms of `width` [Å] the images tell apart in `volume` [Å³] (resolution
-    elements)."""
-    return volume * _curvature(width, rows) / (2 * np.pi) ** 1.5
-
-
-def false_maxima(levels: FloatArray, width: float, rows: FloatArray) -> FloatArray:
-    """How many maxima per Å³ noise has above `levels` [standard deviations], for atoms of `width` [Å].
-
-    `rows` (n_tilt, 2, 3) are the first two rows of every rotation.
-    """
-    density = _curvature(width, rows) / (2 * np.pi) ** 2
-    above = np.maximum(levels, np.sqrt(3))  # below, the formula falls again
-    return np.asarray(density * (above**2 - 1) * np.exp(-(above**2) / 2))
-
-
-def cost_of_atom(
-    species: Species, variances: FloatArray, volume: float, width: float, rows: FloatArray, n_false: float
-) -> float:
-    """The log odds, at least 0, above which noise has `n_false` maxima on average.
-
-    `variances` (m,) are those that an intensity would be known with at as many places of `volume` [Å³] each.
-    """
-    if not len(variances):
-        return 0.0
-    typical = np.quantile(variances, (np.arange(N_TYPICAL) + 0.5) / N_TYPICAL)
-    levels = np.linspace(0, LEVELS[0], LEVELS[1])
-    heights = levels * np.sqrt(typical)[:, None]
-    odds = species.log_odds(heights.ravel(), np.repeat(typical, len(levels)))[0].reshape(heights.shape)
-    density = len(variances) * volume * false_maxima(levels, width, rows)
-
-    def excess(cost: float) -> float:
-        at = np.array([np.searchsorted(row, cost) for row in odds])
-        return float(
-            np.where(at < len(levels), density[np.minimum(at, len(levels) - 1)], 0.0).mean() - n_false
-        )
-
-    low, high = 0.0, float(odds[:, -1].max())
-    if high <= 0 or excess(low) <= 0:
-        return 0.0
-    while high - low > 0.01:
-        middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-    return high
-
-
 @dataclass(frozen=True)
 class Candidates:
     """Places (n, 3) [Å] where an atom of intensity `heights` (n,) would raise the odds by `log_odds` (n,)."""
@@ -156,6 +82,10 @@ class Candidates:
     positions: FloatArray
     heights: FloatArray
     log_odds: FloatArray
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Candidates:
+        """Those that are `chosen` (n,)."""
+        return Candidates(self.positions[chosen], self.heights[chosen], self.log_odds[chosen])
 
 
 @dataclass(frozen=True)
@@ -178,6 +108,12 @@ class Evidence:
         index = np.rint((points - first) / geometry.pixel_size).astype(np.int64)[:, ::-1]
         index = index[np.all((index >= 0) & (index < self.score.shape), axis=1)]
         return np.asarray(1 / self.information[tuple(index.T)].astype(np.float64))
+
+    def anywhere(self) -> tuple[FloatArray, float]:
+        """1/I (m,) at voxels spread over the volume, and the volume [Å³]."""
+        step = max(1, round((self.information.size / N_SPREAD) ** (1 / 3)))
+        volume = self.information.size * self.geometry.pixel_size**3
+        return np.asarray(1 / self.information[::step, ::step, ::step].astype(np.float64)).ravel(), volume
 
 
 def evidence(series: Series, state: State, projector: Projector, independent: float) -> Evidence:

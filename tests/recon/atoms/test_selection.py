@@ -13,11 +13,7 @@ from recon.atoms.selection import (
     Evidence,
     Species,
     candidates,
-    cost_of_atom,
     evidence,
-    false_maxima,
-    places,
-    resolved,
 )
 from recon.project.geometry import Geometry
 from recon.project.projector import make_projector
@@ -74,59 +70,11 @@ def test_species_are_learnt_through_the_noise() -> None:
     np.testing.assert_allclose(species.shares, [1 / 3, 2 / 3], rtol=0.1)
 
 
-def test_the_score_of_noise_is_normal() -> None:
-    found = noise(2.0, 0)
-    z = (found.score / np.sqrt(found.information))[inner(found)]
+def test_the_score_of_noise_is_normal(evidence_of_noise) -> None:
+    found, inner = evidence_of_noise(2.0, 0)
+    z = (found.score / np.sqrt(found.information))[inner]
     assert z.mean() == pytest.approx(0, abs=0.4)  # long waves of one draw
     assert z.std() == pytest.approx(1, abs=0.1)
-
-
-def test_noise_has_as_many_maxima_as_stated() -> None:
-    counted, level = 0, 2.8
-    for seed in range(6):
-        found = noise(2.0, seed)
-        z = np.where(inner(found), found.score / np.sqrt(found.information), 0)
-        middle = z[1:-1, 1:-1, 1:-1]
-        highest = middle > level
-        for axis in range(3):
-            for shift in (-1, 1):
-                highest &= middle >= np.roll(z, shift, axis)[1:-1, 1:-1, 1:-1]
-        counted += highest.sum()
-    volume = 6 * inner(found).sum() * PIXEL**3
-    stated = volume * false_maxima(np.array([level]), WIDTH, ROWS)[0]
-    assert counted == pytest.approx(stated, rel=0.35)
-
-
-def test_an_atom_costs_what_keeps_the_false_ones_at_their_number() -> None:
-    found, wanted = noise(2.0, 0), 3.0
-    sigma = 1 / np.sqrt(found.information[inner(found)].mean())
-    species = Species(np.array([6 * sigma]), np.array([0.6 * sigma]), np.array([1.0]))
-    got = 0
-    for seed in range(1, 7):
-        found = noise(2.0, seed)
-        inside = inner(found)
-        points = np.stack([found.geometry.x[i] for i in np.nonzero(inside)[::-1]], axis=1)
-        cost = cost_of_atom(species, found.variances(points), PIXEL**3, WIDTH, ROWS, wanted)
-        masked = Evidence(np.where(inside, found.score, 0), found.information, found.geometry)
-        got += len(candidates(masked, species, np.empty((0, 3)), least=cost, min_distance=0.8).heights)
-    assert cost > 0
-    assert 0.4 * 6 * wanted < got < 1.7 * 6 * wanted
-
-
-def test_fewer_false_atoms_cost_more() -> None:
-    costs = [cost_of_atom(ONE, np.full(10, 80.0), 500.0, WIDTH, ROWS, n) for n in (10.0, 1.0, 0.1)]
-    assert costs == sorted(costs)
-    assert costs[0] < costs[2]
-    assert cost_of_atom(ONE, np.empty(0), 500.0, WIDTH, ROWS, 1.0) == 0
-
-
-def test_places_are_near_atoms_but_not_too_near() -> None:
-    points, volume = places(np.zeros((1, 3)), 2.4, 1.8)
-    distance = np.linalg.norm(points, axis=1)
-    assert distance.min() >= 1.8
-    assert distance.max() <= 3.6
-    assert len(points) * volume == pytest.approx(4 / 3 * np.pi * (3.6**3 - 1.8**3), rel=0.1)
-    assert resolved(2.0, WIDTH, ROWS) == pytest.approx(2 * resolved(1.0, WIDTH, ROWS))
 
 
 def test_an_atom_that_is_missing_is_the_best_candidate() -> None:
