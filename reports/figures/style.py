@@ -20,12 +20,28 @@ OKABE_ITO = (
     ("#007F5C", "#34C79D"),
     ("#A04F84", "#DA93C1"),
     ("#946200", "#E3A93C"),
-    ("#2B769F", "#86C9EC"),
+    ("#6A30D8", "#B07CFF"),
+    ("#8A0F1E", "#FF6B7D"),
+    ("#4F6B00", "#A9BF2E"),
+    ("#C4009A", "#F25BE0"),
+    ("#1B2F7A", "#7F93FF"),
 )
-"""Colours of methods on a light and on a dark ground: Okabe and Ito's, darkened or lightened until text in
-them has a contrast of 4.5."""
+"""Colours of methods on a light and on a dark ground: five of Okabe and Ito's, darkened or lightened until
+text in them has a contrast of 4.5, and five as far from these as that allows. Ten are more than everybody can
+tell apart, so each comes with a marker of its own."""
 
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon")
+SYMBOLS = (
+    "circle",
+    "square",
+    "diamond",
+    "triangle-up",
+    "triangle-down",
+    "pentagon",
+    "cross",
+    "x",
+    "star",
+    "hexagon",
+)
 
 CONTROL_GREY = ("#646B78", "#A2A9B5")
 """The colour of every control, on a light and on a dark ground."""
@@ -43,6 +59,10 @@ MARKERS = {
     "triangle-up": "^",
     "triangle-down": "v",
     "pentagon": "p",
+    "cross": "P",
+    "x": "X",
+    "star": "*",
+    "hexagon": "h",
 }
 """plotly's marker names in matplotlib's."""
 

@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.figures.style import CONTROL_GREY, OKABE_ITO, dose_text, method, number_text, spread
+from reports.figures.style import (
+    CONTROL_GREY,
+    MARKERS,
+    OKABE_ITO,
+    SYMBOLS,
+    dose_text,
+    method,
+    number_text,
+    spread,
+)
 from reports.names import LONGEST, short_names
+from reports.page.render import SHAPES
 
 GROUNDS = {"light": "#ffffff", "dark": "#14171c"}
 
@@ -36,6 +46,14 @@ def test_text_in_a_methods_colour_can_be_read(pair: tuple[str, str]) -> None:
 def test_no_two_methods_look_the_same() -> None:
     looks = [method(str(i), i) for i in range(2 * len(OKABE_ITO))]
     assert len({(m.colour, m.dash) for m in looks}) == len(looks)
+
+
+def test_ten_methods_differ_in_colour_on_both_grounds_and_in_marker() -> None:
+    looks = [method(str(i), i) for i in range(10)]
+    for part in ("colour", "colour_dark", "symbol"):
+        assert len({getattr(m, part) for m in looks}) == 10
+    assert set(SYMBOLS) == set(MARKERS) == set(SHAPES)
+    assert len(set(MARKERS.values())) == len(set(SHAPES.values())) == len(SYMBOLS)
 
 
 @pytest.mark.parametrize(
