@@ -17,7 +17,8 @@ from recon.atoms.covariance import local_covariance
 from recon.atoms.detection import Detection, places, stands_apart
 from recon.atoms.halo import Halo
 from recon.atoms.mixture import Z_EXPONENT
-from recon.atoms.poisson_fit import HeightPrior, Series, State, fit, state_of, with_atoms, with_mismatch
+from recon.atoms.poisson_fit import Prior, Series, State, fit, state_of, with_atoms, with_mismatch
+from recon.atoms.repulsion import Repulsion
 from recon.atoms.selection import Evidence, Species, candidates, evidence
 from recon.project.projector import make_projector
 
@@ -32,6 +33,8 @@ SPREADS = (0.05, 0.25)
 """Relative spreads that a species may have: atoms channel, but what varies more is noise."""
 CLOSEST_APPROACH = 0.75
 """Two atoms are not nearer than this part of the shortest bond, as in `recon.pipeline`."""
+SOFTNESS = 0.15
+"""Å: what bond lengths of a glass vary by, thermal motion and all."""
 APART = 3.0
 """Å: atoms are added or removed together only when they are farther from each other than this, so that each
 can be judged by itself."""
@@ -39,12 +42,21 @@ EM_STEPS = 20
 CLEAR = 5.5
 """Median significance of a species above which taking out its dimmest atoms no longer changes its mean."""
 MAX_PRUNINGS = 4
+DOUBTFUL = 0.99
+"""Confidence below which an atom is tried elsewhere,"""
+PRESSED = 1.0
+"""and the energy of repulsion above which it is."""
+N_RELOCATIONS = 3
+"""How many groups of doubtful atoms are tried in a round."""
 LEAST_GAIN = 1.0
 """Energy that a round of adding must gain, or the same few would come and go."""
 APART_SHARE = 0.01
 """Share of the atoms that is thought to stand apart from all others, and of the false ones that may."""
-N_PASSES = 2
-"""How often species and mismatch are learnt: from the start's atoms, and from those found with that."""
+STILL = 0.5
+"""Å that a doubtful atom may have moved while others were tried elsewhere."""
+N_PASSES = 3
+"""How often species and mismatch are learnt: from the start's atoms, and from those found with that; doubtful
+atoms are tried elsewhere after the first."""
 
 
 @dataclass
@@ -97,17 +109,17 @@ class AtomSearch:
         self.state = fit(self.series, self.state, n_iter=n_steps)
         self._choose_halo(n_steps)
         self._judge(free=True)
-        rounds, learnt = 0, False
-        for _ in range(N_PASSES):
+        rounds = 0
+        for nth in range(N_PASSES):
             self.state = with_mismatch(self.series, self.state)
-            self._learn(biased=learnt)
-            learnt = True
+            self._learn(biased=nth > 0)
             self._fit(n_steps)
             self._set_cost()
             made = 0
             while rounds + made < n_rounds:
                 pruned = self._prune(n_steps)
-                if not self._grow(n_steps) and not pruned:
+                grown = self._grow(n_steps)
+                if not pruned and not grown and not (nth and self._relocate(n_steps)):
                     break
                 made += 1
             rounds += made
@@ -121,7 +133,11 @@ class AtomSearch:
         prior, k = self._prior(), self.labels
         known = np.minimum(self.covariance[:, 0, 0], prior.spreads**2)
         occam = np.log(prior.spreads) - 0.5 * np.log(known) - np.log(self.species.shares[k])
-        return self.state.energy + prior.energy(self.state.heights) + float((occam + self._costs()).sum())
+        return (
+            self.state.energy
+            + prior.energy(self.state.positions, self.state.heights)
+            + float((occam + self._costs()).sum())
+        )
 
     def answer(self) -> Atoms:
         """The atoms, with intensity, covariance [Å²] and confidence."""
@@ -129,10 +145,7 @@ class AtomSearch:
         atoms = Atoms([self.elements[label] for label in self.labels], positions=state.positions)
         atoms.set_array("intensity", state.heights)
         atoms.set_array("covariance", self.covariance[:, 1:, 1:].reshape(-1, 9) * pixel**2)
-        confidence = np.where(
-            self._stands_apart(), self.apart.confidence(self.odds), self.among.confidence(self.odds)
-        )
-        atoms.set_array("confidence", confidence)
+        atoms.set_array("confidence", self._confidence())
         return atoms
 
     def stats(self) -> dict[str, float]:
@@ -177,8 +190,12 @@ class AtomSearch:
                 return
         self.species = found
 
-    def _prior(self) -> HeightPrior:
-        return HeightPrior(self.species.means[self.labels], self.species.spreads[self.labels])
+    def _prior(self) -> Prior:
+        return Prior(
+            self.species.means[self.labels],
+            self.species.spreads[self.labels],
+            self._repulsion(),
+        )
 
     def _rows(self) -> FloatArray:
         return np.asarray(self.series.geometry.rotations.as_matrix()[:, :2])
@@ -197,6 +214,13 @@ class AtomSearch:
 
     def _stands_apart(self) -> npt.NDArray[np.bool_]:
         return stands_apart(self.state.positions, self.state.positions, self.bond)
+
+    def _confidence(self) -> FloatArray:
+        apart, among = self.apart.confidence(self.odds), self.among.confidence(self.odds)
+        return np.where(self._stands_apart(), apart, among)
+
+    def _repulsion(self) -> Repulsion:
+        return Repulsion(self.bond, SOFTNESS)
 
     def _costs(self) -> FloatArray:
         return np.where(self._stands_apart(), self.cost_apart, self.cost)
@@ -224,11 +248,23 @@ class AtomSearch:
         known = np.minimum(self.variances, 1e6 * prior.spreads**2)
         self.variances = known
         self.free = state.heights + (state.heights - prior.means) * known * precision
-        self.odds, self.labels = self.species.log_odds(self.free, self.variances)
+        odds, self.labels = self.species.log_odds(self.free, self.variances)
+        self.odds = odds - self._repulsion().near(state.positions).of_atoms()
 
     def _copy(self) -> dict[str, Any]:
         names = ("state", "labels", "odds", "free", "variances", "covariance")
         return {name: getattr(self, name) for name in names}
+
+    def _restore(self, before: dict[str, Any]) -> None:
+        for name, value in before.items():
+            setattr(self, name, value)
+
+    def _keep(self, kept: npt.NDArray[np.bool_], n_steps: int) -> None:
+        """Only the atoms that are `kept` (n,), fitted."""
+        self.labels = self.labels[kept]
+        positions, heights = self.state.positions[kept], self.state.heights[kept]
+        self.state = with_atoms(self.series, self.state, positions, heights)
+        self._fit(n_steps)
 
     def _prune(self, n_steps: int) -> int:
         """Remove until every atom is worth its cost; how many went."""
@@ -248,9 +284,37 @@ class AtomSearch:
         self._prune(n_steps)
         if self.energy() < energy - LEAST_GAIN:
             return True
-        for name, value in before.items():
-            setattr(self, name, value)
+        self._restore(before)
         return False
+
+    def _relocate(self, n_steps: int) -> bool:
+        """Take out doubtful atoms with the neighbours that press them, far from each other, and put back what
+        the counts then ask for; taken back unless the energy falls. An atom between two true places holds
+        both of them off, and no step from there leads down.
+        """
+        pressed = self._repulsion().near(self.state.positions).of_atoms()
+        doubtful = np.flatnonzero((self._confidence() < DOUBTFUL) | (pressed > PRESSED))
+        doubtful = doubtful[np.argsort(self.odds[doubtful], kind="stable")]
+        lowered = False
+        for _ in range(N_RELOCATIONS):
+            if not len(doubtful):
+                break
+            taken = _apart(self.state.positions[doubtful], 2 * APART)
+            places_of = self.state.positions[doubtful[taken]]
+            rest = self.state.positions[np.delete(doubtful, taken)]
+            before, energy = self._copy(), self.energy()
+            far = np.asarray(KDTree(places_of).query(self.state.positions)[0]) >= self.bond
+            if far.any():
+                self._keep(far, n_steps)
+                for _ in range(2):  # neighbours come back one after the other
+                    self._add(n_steps)
+                self._prune(n_steps)
+                if self.energy() < energy - LEAST_GAIN:
+                    lowered = True
+                else:
+                    self._restore(before)
+            doubtful = _still(rest, self.state.positions)
+        return lowered
 
     def _add(self, n_steps: int) -> int:
         """Atoms where the counts ask for them; how many."""
@@ -261,6 +325,7 @@ class AtomSearch:
             least=min(self.cost, self.cost_apart),
             min_distance=self.min_distance,
         )
+        found = found.less(self._repulsion().felt(found.positions, self.state.positions))
         lonely = stands_apart(found.positions, self.state.positions, self.bond)
         found = found.where(found.log_odds > np.where(lonely, self.cost_apart, self.cost))
         chosen = _apart(found.positions, APART)
@@ -289,9 +354,7 @@ class AtomSearch:
             return 0
         kept = np.ones(len(positions), dtype=bool)
         kept[gone] = False
-        self.labels = self.labels[kept]
-        self.state = with_atoms(self.series, self.state, positions[kept], self.state.heights[kept])
-        self._fit(n_steps)
+        self._keep(kept, n_steps)
         return len(gone)
 
     def _independent(self) -> float:
@@ -301,6 +364,15 @@ class AtomSearch:
         with np.errstate(divide="ignore"):
             parts = 1 / (self.variances * alone)
         return float(np.clip(np.median(parts), 0.05, 1.0))
+
+
+def _still(points: FloatArray, positions: FloatArray) -> npt.NDArray[np.intp]:
+    """Which of `positions` are those that were at `points`, in their order."""
+    if not len(points):
+        return np.empty(0, dtype=np.intp)
+    distance, index = KDTree(positions).query(points)
+    same = np.asarray(index)[np.asarray(distance) < STILL]
+    return np.asarray(list(dict.fromkeys(same.tolist())), dtype=np.intp)
 
 
 def _apart(positions: FloatArray, distance: float) -> npt.NDArray[np.intp]:

@@ -5,7 +5,7 @@ Where the model itself is off by a part c of λ, as channelling makes it, they a
 λ + (cλ)². With that as inverse weights the Gauss–Newton step of `recon.atoms.gauss_newton` is the
 Fisher-scoring step of the likelihood, and one that does not raise it is damped and tried again. A Gaussian
 prior on the intensities, learnt from the atoms themselves, holds those of one species together: atoms of one
-element look alike in ADF images.
+element look alike in ADF images. A soft repulsion keeps atoms apart (`recon.atoms.repulsion`).
 
 Cost at n atoms, n_t tilts and windows of w² pixels: about 15 inner iterations of 6 multiply-adds per pixel of
 a window, so 100 n n_t w² a step, and two FFTs of every image each for the halo. Linear in atoms and in tilts.
@@ -22,6 +22,7 @@ from recon.atoms.gauss_newton import LinearisedFit, Step
 from recon.atoms.gaussian_images import GaussianAtoms, Images
 from recon.atoms.halo import AtomsWithHalo, Halo
 from recon.atoms.refine import cut
+from recon.atoms.repulsion import Repulsion
 from recon.project.geometry import Geometry
 
 FloatArray = npt.NDArray[np.float64]
@@ -90,20 +91,24 @@ class Series:
 
 
 @dataclass(frozen=True)
-class HeightPrior:
-    """Intensities are normal about `means` (n,) with standard deviations `spreads` (n,) [electron]."""
+class Prior:
+    """What is known before: intensities are normal about `means` (n,) with standard deviations `spreads`
+    (n,) [electron], and atoms keep their distance by `repulsion`.
+    """
 
     means: FloatArray
     spreads: FloatArray
+    repulsion: Repulsion | None = None
 
     @property
     def precision(self) -> FloatArray:
-        """Inverse variances (n,)."""
+        """Inverse variances (n,) of the intensities."""
         return np.asarray(self.spreads**-2.0)
 
-    def energy(self, heights: FloatArray) -> float:
+    def energy(self, positions: FloatArray, heights: FloatArray) -> float:
         """Minus the logarithm of the prior, but for a constant."""
-        return float(0.5 * np.sum(((heights - self.means) / self.spreads) ** 2))
+        of_heights = float(0.5 * np.sum(((heights - self.means) / self.spreads) ** 2))
+        return of_heights + (self.repulsion.near(positions).energy if self.repulsion else 0.0)
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,7 @@ def fit(
     series: Series,
     state: State,
     *,
-    prior: HeightPrior | None = None,
+    prior: Prior | None = None,
     n_iter: int = 8,
     with_width: bool = True,
     with_background: bool = True,
@@ -185,12 +190,9 @@ def fit(
     narrowest = max(WIDTHS[0], float(np.sqrt(series.halo.core)))
     for _ in range(n_iter):
         atoms = series.atoms(state.positions, state.width)
-        linear = _WithPrior(atoms, state.heights, state.weights, prior)
+        linear = _WithPrior(atoms, state, prior, pixel)
         gradient = linear.gradient(series.counts - state.model)
-        if prior is not None:
-            pull = (prior.means - state.heights) * prior.precision
-            gradient = gradient[0], gradient[1] + pull, gradient[2]
-        before = state.energy + (prior.energy(state.heights) if prior else 0.0)
+        before = state.energy + (prior.energy(state.positions, state.heights) if prior else 0.0)
         while True:
             moves, rises, widens = linear.solve(gradient, damping, N_INNER)
             moves = cut(moves * pixel, MAX_STEP)
@@ -200,7 +202,7 @@ def fit(
             tried = state_of(
                 series, state.positions + moves, heights, width, state.background, state.mismatch
             )
-            after = tried.energy + (prior.energy(heights) if prior else 0.0)
+            after = tried.energy + (prior.energy(tried.positions, heights) if prior else 0.0)
             if after <= before or damping > DAMPING[1]:
                 break
             damping = max(10 * damping, 1e-2)
@@ -229,17 +231,30 @@ def fit_background(series: Series, state: State) -> State:
 
 
 class _WithPrior(LinearisedFit):
-    """The linearised fit of own intensities and one width, the prior's precision in their curvature."""
+    """The linearised fit of own intensities and one width, with what is known before."""
 
-    def __init__(
-        self, atoms: GaussianAtoms, heights: FloatArray, weights: Images, prior: HeightPrior | None
-    ) -> None:
-        own, shared = np.arange(len(heights)), np.zeros(len(heights), dtype=np.int64)
-        super().__init__(atoms, heights, weights, own, shared)
-        self.precision = np.zeros(len(heights)) if prior is None else prior.precision
+    def __init__(self, atoms: GaussianAtoms, state: State, prior: Prior | None, pixel: float) -> None:
+        n = len(state.heights)
+        super().__init__(atoms, state.heights, state.weights, np.arange(n), np.zeros(n, dtype=np.int64))
+        self.prior, self.pixel = prior, pixel
+        self.precision = np.zeros(n) if prior is None else prior.precision
+        self.pull = self.precision * (0.0 if prior is None else prior.means - state.heights)
         self.of_heights = self.of_heights + self.precision
+        self.pairs = None
+        if prior is not None and prior.repulsion is not None:
+            self.pairs = prior.repulsion.near(state.positions)
+            self.blocks = self.blocks + self.pairs.blocks().reshape(-1, 9) * pixel**2
+
+    def gradient(self, residual: Images) -> Step:
+        """As `LinearisedFit.gradient`, with the prior."""
+        positions, heights, widths = super().gradient(residual)
+        if self.pairs is not None:
+            positions = positions + self.pairs.force() * self.pixel
+        return positions, heights + self.pull, widths
 
     def apply(self, s: Step, damping: float, added: FloatArray) -> Step:
         """As `LinearisedFit.apply`, with the prior."""
         positions, heights, widths = super().apply(s, damping, added)
+        if self.pairs is not None:
+            positions = positions + self.pairs.stiffness(s[0]) * self.pixel**2
         return positions, heights + self.precision * s[1], widths

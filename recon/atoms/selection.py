@@ -83,6 +83,12 @@ class Candidates:
     heights: FloatArray
     log_odds: FloatArray
 
+    def less(self, energies: FloatArray) -> Candidates:
+        """The same with `energies` (n,) taken from their log odds, best first."""
+        log_odds = self.log_odds - energies
+        order = np.argsort(-log_odds, kind="stable")
+        return Candidates(self.positions[order], self.heights[order], log_odds[order])
+
     def where(self, chosen: npt.NDArray[np.bool_]) -> Candidates:
         """Those that are `chosen` (n,)."""
         return Candidates(self.positions[chosen], self.heights[chosen], self.log_odds[chosen])

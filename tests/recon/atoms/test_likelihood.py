@@ -173,3 +173,18 @@ def test_confidence_and_covariance_survive_in_a_file(measure, cluster, tmp_path:
     np.testing.assert_allclose(read.get_array("covariance"), found.get_array("covariance"), atol=1e-7)
     np.testing.assert_allclose(read.get_array("confidence"), found.get_array("confidence"), atol=1e-7)
     assert np.all((found.get_array("confidence") > 0) & (found.get_array("confidence") <= 1))
+
+
+def test_one_atom_between_two_places_gives_way_to_both(measure, cluster) -> None:  # type: ignore[no-untyped-def]
+    truth = cluster(43)
+    data = measure(truth, EVEN, peak=10.0, background=1.0, seed=0)
+    distance = np.linalg.norm(truth.positions[:, None] - truth.positions, axis=-1)
+    far = int(distance[0].argmax())
+    pairs = [(a, int(np.argsort(distance[a])[1])) for a in (0, far)]
+    start = truth.copy()
+    for a, b in pairs:
+        start.positions[a] = truth.positions[[a, b]].mean(axis=0)
+    del start[[b for _, b in pairs]]
+    found = refined(data, start)
+    assert len(found) == len(truth)
+    assert np.sqrt((errors(found, truth) ** 2).sum(axis=1).mean()) < 0.08

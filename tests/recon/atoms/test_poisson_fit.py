@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from datasets.schema import pixel_axis
 from recon.atoms.covariance import local_covariance
 from recon.atoms.halo import Halo
-from recon.atoms.poisson_fit import HeightPrior, Series, State, fit, state_of, with_mismatch
+from recon.atoms.poisson_fit import Prior, Series, State, fit, state_of, with_mismatch
 from recon.project.geometry import Geometry
 
 PIXEL, WIDTH, BACKGROUND = 0.4, 0.5, 0.3
@@ -96,7 +96,7 @@ def test_without_noise_the_truth_is_found_through_shifts_scales_and_halo() -> No
 
 def test_a_strong_prior_is_obeyed_at_once() -> None:
     series = drawn(2)
-    prior = HeightPrior(np.full(4, 100.0), np.full(4, 0.01))
+    prior = Prior(np.full(4, 100.0), np.full(4, 0.01))
     found = fit(series, shaken(series), prior=prior, n_iter=10)
     np.testing.assert_allclose(found.heights, 100.0, atol=0.1)
 
