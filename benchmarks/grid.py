@@ -182,7 +182,7 @@ def _describe(card: DatasetCard, data_root: str | None) -> dict[str, str | int]:
         "reference": card.reference,
         "elements": " ".join(sorted(set(truth.get_chemical_symbols()))),
         "n_atoms": len(truth),
-        "n_images": len(card.theta()),
+        "n_images": card.n_images,
     }
 
 

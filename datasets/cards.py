@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from datasets.errors import InputError, unknown_name
@@ -49,29 +49,50 @@ def load_card(model: type[C], path: Path) -> C:
 
 
 def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
-    location = error["loc"]
+    location, sections = _sections(model, error["loc"])
     key = ".".join(map(str, location))
     if error["type"] == "extra_forbidden":
-        known = _fields_at(model, location[:-1])
-        return f"key {key!r}: {unknown_name('key', str(location[-1]), known)}"
+        return f"key {key!r}: {unknown_name('key', str(location[-1]), sections[-1].model_fields)}"
     if error["type"] == "missing":
         return f"key {key!r} is missing"
+    if error["type"] == "union_tag_invalid":
+        tags = [tag.strip().strip("'") for tag in error["ctx"]["expected_tags"].split(",")]
+        return f"key {key!r}: {unknown_name('modality', error['ctx']['tag'], tags)}"
     message = error["msg"].removeprefix("Value error, ")
     sentence = f"key {key!r}: {message[0].lower()}{message[1:]}" if key else message
     # what is wrong with a section as a whole is said in its message; its content would fill the screen
     return sentence if isinstance(error["input"], Mapping) else f"{sentence}, got {error['input']!r}"
 
 
-def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The field names of the model nested in `model` at `location`."""
+def _sections(
+    model: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[tuple[int | str, ...], list[type[BaseModel]]]:
+    """The keys that lead to `location` in a file, and the models of the sections on the way, `model` first.
+
+    Where a section may be of several kinds, the location of an error names the kind too.
+    """
+    keys: list[int | str] = []
+    models = [model]
+    kinds: Mapping[str, type[BaseModel]] = {}
     for step in location:
-        if not isinstance(step, str) or step not in model.model_fields:
+        if step in kinds:
+            models.append(kinds[str(step)])
+            kinds = {}
             continue
-        annotation = model.model_fields[step].annotation
-        nested = [
-            t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)
-        ]
-        if not nested:
-            return []
-        model = nested[0]
-    return list(model.model_fields)
+        keys.append(step)
+        if isinstance(step, str) and step in models[-1].model_fields:
+            nested, kinds = _nested(models[-1].model_fields[step].annotation)
+            models += nested
+    return tuple(keys), models
+
+
+def _nested(annotation: Any) -> tuple[list[type[BaseModel]], dict[str, type[BaseModel]]]:
+    """The model that a field holds, if it is one; or the models that it may hold, by their tags."""
+    kinds = {}
+    for option in (annotation, *get_args(annotation)):
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            return [option], {}
+        for mark in getattr(option, "__metadata__", ()):
+            if isinstance(mark, Tag):
+                kinds[mark.tag] = get_args(option)[0]
+    return [], kinds

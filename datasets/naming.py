@@ -46,8 +46,8 @@ def _scalar(name: str, text: str) -> Value:
     return value
 
 
-DRAWS = ("seed", "imperfection_seed", "phonon_seed")
-"""Options that ask for another draw of the same thing."""
+DRAWS = ("seed", "imperfection_seed", "phonon_seed", "frame")
+"""Options that ask for another draw of the same thing; frames of a series are independent."""
 
 
 def family(name: str) -> str:

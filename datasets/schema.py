@@ -74,8 +74,14 @@ OPTICS_ATTRS = (
     "detector_inner_mrad",
     "detector_outer_mrad",
     "source_sigma",
+    "convergence_mrad",
+    "aperture_mrad",
+    "psf_sigma",
+    "dqe",
 )
-"""Optional: energy_eV [eV], angles [mrad], defocus, Cs, focal_spread and source_sigma [Å]."""
+"""Optional: energy_eV [eV], angles [mrad], defocus, Cs, focal_spread and source_sigma [Å]; of an HRTEM frame
+also the semiangles of illumination and objective aperture [mrad], the detector's point spread (standard
+deviation, beside the square of the pixel) [pixel], and the part of the electrons that it counts."""
 
 
 def make_measurement(

@@ -2,6 +2,7 @@
 
     ROOT/structures/KEY                          a structure; KEY.work beside it while it is being made
     ROOT/images/KEY/tilt-007                     one multislice image; a killed simulation resumes here
+    ROOT/images/KEY/frame-003                    the same of an HRTEM frame
     ROOT/NAME-KEY.zarr/truth                     numbers, positions [Å]
     ROOT/NAME-KEY.zarr/expected                  noise-free images per unit dose, float32
     ROOT/NAME-KEY.zarr/counts/dose-8000/replicate-0
@@ -24,7 +25,7 @@ from ase import Atoms
 from datasets.catalog import DatasetCard
 from datasets.errors import StoreError
 from datasets.pieces import has_piece, join, read_piece, write_piece
-from datasets.schema import check_measurement
+from datasets.schema import MODALITIES, check_measurement
 
 DEFAULT_ROOT = "data"
 
@@ -43,9 +44,10 @@ class DatasetStore:
         safe = card.name.translate(str.maketrans("[],=", "-.._")).rstrip(".")
         self.url = join(self.root, f"{safe}-{card.key()}.zarr")
 
-    def image_url(self, tilt: int) -> str:
-        """Where the multislice image of one tilt is kept."""
-        return join(self.root, "images", self.card.images_key(), f"tilt-{tilt:03d}")
+    def image_url(self, index: int) -> str:
+        """Where the multislice image of one tilt or frame is kept."""
+        kind = MODALITIES[self.card.imaging.modality].dims[0]
+        return join(self.root, "images", self.card.images_key(), f"{kind}-{index:03d}")
 
     def counts_url(self, dose: float, replicate: int) -> str:
         """Where the counts of one dose [e⁻/Å² per image] and replicate are kept."""

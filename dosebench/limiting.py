@@ -49,7 +49,7 @@ def limit_report(
         "dataset": card.name,
         "engine": card.imaging.engine,
         "n_atoms": len(found[0].symbols),
-        "n_images": len(card.theta()),
+        "n_images": card.n_images,
         "unknown": found[0].unknown,
         "unexplained": found[0].unexplained,
         "limits": [_row(limit) for limit in found],

@@ -75,7 +75,7 @@ class Series:
 
     def true_imperfections(self) -> Imperfections:
         """The errors of every image, as they were drawn for it."""
-        nominal = self.card.imaging.tilts.theta()
+        nominal = self.card.adf.tilts.theta()
         drawn = Imperfections.draw(self.card.imperfections, len(nominal))
         return drawn.of(self.card.imperfections.recorded(nominal))
 
@@ -210,7 +210,7 @@ def _series(name: str, card: DatasetCard, cells: tuple[CellResult, ...], root: s
         card=card,
         elements=elements,
         n_atoms=int(cells[0].scores["n_truth"]),
-        n_images=len(card.theta()),
+        n_images=card.n_images,
         cells=cells,
         store=DatasetStore(card, root),
     )

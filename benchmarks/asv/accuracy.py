@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from benchmarks.metrics.match import match_positions
 from benchmarks.metrics.position import position_scores
 from benchmarks.metrics.tracing import tracing_scores
-from datasets.catalog import ImagingCard, StructureRecipe
+from datasets.catalog import AdfCard, StructureRecipe
 from datasets.imaging.detector import draw_counts, noise_seed
 from datasets.imaging.engines import adf_image
 from datasets.schema import make_measurement, pixel_axis
@@ -22,7 +22,7 @@ BACKGROUND = 0.5
 METHODS = ("fbp", "sirt[n_iter=50]", "resire[n_iter=50]")
 
 STRUCTURE = StructureRecipe(generator="nanoparticle", seed=1, parameters={"n_atoms": 80})
-IMAGING = ImagingCard.model_validate(
+IMAGING = AdfCard.model_validate(
     {
         "engine": "linear",
         "energy_eV": 300e3,

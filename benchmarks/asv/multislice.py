@@ -6,7 +6,7 @@ import torch
 from ase import Atoms
 from scipy.spatial.transform import Rotation
 
-from datasets.catalog import ImagingCard, StructureRecipe
+from datasets.catalog import AdfCard, StructureRecipe
 from datasets.imaging.engines import adf_image
 from datasets.structures import make_structure
 
@@ -39,7 +39,7 @@ class Multislice:
         """Make the particle, and an image of one atom so that everything is imported."""
         torch.set_num_threads(1)
         self.atoms = make_structure(STRUCTURE)
-        self.imaging = ImagingCard.model_validate(IMAGING | {"engine": engine})
+        self.imaging = AdfCard.model_validate(IMAGING | {"engine": engine})
         adf_image(Atoms("Au"), self.imaging, TILT)
 
     def time_image(self, engine: str) -> None:

@@ -49,7 +49,7 @@ LOOSE = 1e-2
 
 def series_of(card: DatasetCard) -> TiltSeries:
     """The true geometry of a dataset's images: its imperfections included, scan noise and drift left out."""
-    nominal = card.imaging.tilts.theta()
+    nominal = card.adf.tilts.theta()
     recorded = card.imperfections.recorded(nominal)
     drawn = Imperfections.draw(card.imperfections, len(nominal))
     axis = pixel_axis(card.imaging.n_pixels, card.imaging.pixel_size)

@@ -5,23 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationInfo, field_validator, model_validator
-from scipy.constants import Planck, electron_mass, elementary_charge, physical_constants
 
 from datasets.cards import Card, load_card, parse_card
+from datasets.catalog.acquisition import AdfCard, HrtemCard, ImagingCard, TiltCard
+from datasets.catalog.imperfections import APPLIES, ImperfectionCard
 from datasets.catalog.overrides import format_override, in_words_of_names, override
 from datasets.errors import InputError, unknown_name
 from datasets.naming import parse_name
 
+__all__ = [
+    "AdfCard",
+    "DatasetCard",
+    "Expected",
+    "HrtemCard",
+    "ImagingCard",
+    "ImperfectionCard",
+    "StructureCard",
+    "StructureRecipe",
+    "TiltCard",
+    "content_key",
+    "dataset_names",
+    "load_dataset",
+    "load_structure",
+    "structure_card_of",
+    "structure_names",
+]
+
 FOLDER = Path(__file__).parent
-REST_ENERGY = physical_constants["electron mass energy equivalent in MeV"][0] * 1e6
-"""Of an electron [eV]."""
-TRANSFER = 0.01
-"""Part of an amplitude that may be left beyond the Nyquist frequency of an image that is displaced."""
 STRUCTURES = FOLDER / "structures"
 
 
@@ -76,105 +91,6 @@ class StructureCard(Card):
     """What it takes to make on two cores, as measured."""
 
 
-class TiltCard(Card):
-    """Nominal single-axis tilt angles [deg]: `n` evenly spaced from `start` to `stop`, both included."""
-
-    start: float
-    stop: float
-    n: int = Field(ge=1)
-
-    def theta(self) -> npt.NDArray[np.float64]:
-        """The angles [deg], shape (n,)."""
-        return np.linspace(self.start, self.stop, self.n)
-
-
-class ImperfectionCard(Card):
-    """Departures from the nominal acquisition, drawn once per dataset from `seed`. All zero: a perfect
-    microscope.
-    """
-
-    seed: int = Field(default=0, ge=0)
-    tilt_rms: float = Field(default=0.0, ge=0)
-    """Tilt-angle error on each of phi, theta, psi, normal, rms [deg]."""
-    defocus_range: float = Field(default=0.0, ge=0)
-    """Defocus error, uniform in ± this [Å]."""
-    shift_range: float = Field(default=0.0, ge=0)
-    """Misalignment along x and y, uniform in ± this [Å]."""
-    intensity_rms: float = Field(default=0.0, ge=0)
-    """Relative error of each image's intensity, normal, rms."""
-    scan_rms: float = Field(default=0.0, ge=0)
-    """Scan noise: displacement of each row along x, the fast axis, normal and independent, rms [Å]."""
-    drift_rms: float = Field(default=0.0, ge=0)
-    """Drift of the specimen from the first row to the last, along each of x and y, normal, rms [Å]."""
-    missing_wedge: float = Field(default=0.0, ge=0, lt=180)
-    """Opening [deg] of the wedge about ±90° whose tilts are not recorded: 40 leaves those within ±70°."""
-
-    @property
-    def displaces(self) -> bool:
-        """Whether finished images are moved, as a whole or by rows."""
-        return bool(self.shift_range or self.scan_rms or self.drift_rms)
-
-    def content(self) -> dict[str, Any]:
-        """What decides the counts. What came after the first cards counts only where it is not zero, so that
-        their keys stay what they were.
-        """
-        later = ("scan_rms", "drift_rms", "missing_wedge")
-        return self.model_dump(exclude={name for name in later if not getattr(self, name)})
-
-    def recorded(self, theta: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """Which of the nominal tilts `theta` (n_tilt,) [deg] lie outside the missing wedge."""
-        return np.asarray(np.abs(theta) <= 90 - self.missing_wedge / 2 + 1e-9) | (self.missing_wedge == 0)
-
-
-class ImagingCard(Card):
-    """The acquisition of an ADF-STEM tilt series and the engine that simulates it."""
-
-    modality: Literal["adf"] = "adf"
-    engine: Literal["multislice", "abtem", "linear"] = "multislice"
-    version: int = 1
-    seed: int = Field(default=0, ge=0)
-    energy_eV: float = Field(gt=0)
-    semiangle_mrad: float = Field(gt=0)
-    defocus: float = 0.0
-    """Defocus relative to the particle's centre [Å]; positive is underfocus, as in abTEM."""
-    Cs: float = 0.0
-    detector_inner_mrad: float = Field(gt=0)
-    detector_outer_mrad: float = Field(gt=0)
-    source_sigma: float = Field(default=0.0, ge=0)
-    """Standard deviation of the Gaussian source size [Å]."""
-    potential_sampling: float = Field(gt=0)
-    """Largest pixel of the potential and of the wave functions [Å]."""
-    slice_thickness: float = Field(gt=0)
-    phonons: int = Field(ge=1)
-    phonon_sigma: float = Field(ge=0)
-    """Standard deviation of the thermal displacement along each axis [Å]."""
-    pixel_size: float = Field(gt=0)
-    n_pixels: int = Field(ge=8)
-    """Images have n_pixels × n_pixels pixels of pixel_size [Å]."""
-    tilts: TiltCard
-
-    def finer(self) -> int:
-        """How many times as densely pixels must lie, along x and y, for the image to be displaced exactly.
-
-        Until they sample the band limit 2 semiangle/wavelength, or until what the source size leaves of
-        their Nyquist frequency is below `TRANSFER`.
-        """
-        voltage = self.energy_eV
-        momentum = np.sqrt(
-            2 * electron_mass * elementary_charge * voltage * (1 + voltage / (2 * REST_ENERGY))
-        )
-        limit = 2 * self.semiangle_mrad * 1e-3 * momentum / Planck * 1e-10
-        if self.source_sigma > 0:
-            limit = min(limit, np.sqrt(-np.log(TRANSFER) / 2) / (np.pi * self.source_sigma))
-        return max(1, int(np.ceil(2 * limit * self.pixel_size - 1e-9)))
-
-    @model_validator(mode="after")
-    def _ordered_detector(self) -> ImagingCard:
-        if self.detector_outer_mrad <= self.detector_inner_mrad:
-            raise ValueError("detector_outer_mrad must be larger than detector_inner_mrad")
-        return self
-
-
 class DatasetCard(Card):
     """One dataset: what is imaged, how, and at which doses."""
 
@@ -198,22 +114,54 @@ class DatasetCard(Card):
         return load_structure(structure).recipe if isinstance(structure, str) else structure
 
     @model_validator(mode="after")
-    def _tilts_are_left(self) -> DatasetCard:
-        if not len(self.theta()):
+    def _imperfections_apply(self) -> DatasetCard:
+        modality = self.imaging.modality
+        for name in self.imperfections.foreign_to(modality):
+            known = ", ".join(APPLIES[modality])
+            raise ValueError(f"{name} is no imperfection of {modality} images, which may have {known}")
+        if isinstance(self.imaging, AdfCard) and not len(self.theta()):
             wedge = self.imperfections.missing_wedge
             raise ValueError(f"a missing_wedge of {wedge:g}° leaves no tilt of the series")
         return self
 
+    @property
+    def adf(self) -> AdfCard:
+        """The acquisition where it is an ADF tilt series; raises `InputError` where it is another."""
+        if not isinstance(self.imaging, AdfCard):
+            raise InputError(
+                f"dataset {self.name}: this needs an adf tilt series, its images are {self.imaging.modality}"
+            )
+        return self.imaging
+
+    @property
+    def hrtem(self) -> HrtemCard:
+        """The acquisition where it is an HRTEM frame; raises `InputError` where it is another."""
+        if not isinstance(self.imaging, HrtemCard):
+            raise InputError(
+                f"dataset {self.name}: this needs an hrtem frame, its images are {self.imaging.modality}"
+            )
+        return self.imaging
+
+    @property
+    def n_images(self) -> int:
+        """How many images a measurement of this dataset has."""
+        return len(self.theta()) if isinstance(self.imaging, AdfCard) else 1
+
+    @property
+    def frame(self) -> int:
+        """Which frame of the series of its structure this is; 0 where there is none."""
+        return int(self.structure.parameters.get("snapshot", 0))
+
     def theta(self) -> npt.NDArray[np.float64]:
         """The nominal angles [deg] of the images that are recorded, (n_recorded,)."""
-        theta = self.imaging.tilts.theta()
+        theta = self.adf.tilts.theta()
         return theta[self.imperfections.recorded(theta)]
 
     def finer(self) -> int:
         """How many times as densely as recorded the images are computed: more than once only where they are
-        displaced and the pixels are too coarse for that (`ImagingCard.finer`).
+        displaced and the pixels are too coarse for that (`AdfCard.finer`).
         """
-        return self.imaging.finer() if self.imperfections.displaces else 1
+        return self.adf.finer() if self.imperfections.displaces else 1
 
     def structure_key(self) -> str:
         """Content key of the structure."""

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from datasets.catalog.imperfections import APPLIES
 from datasets.errors import InputError, unknown_name
 from datasets.naming import Value, format_name
 
@@ -28,29 +29,41 @@ _RENAMED: Mapping[str, Path] = {
     "engine": ("imaging", "engine"),
     "phonon_seed": ("imaging", "seed"),
     "imperfection_seed": ("imperfections", "seed"),
-    "tilt_start": ("imaging", "tilts", "start"),
-    "tilt_stop": ("imaging", "tilts", "stop"),
-    "n_tilts": ("imaging", "tilts", "n"),
     "background": ("background",),
 }
+
+_OF_MODALITY: Mapping[str, Mapping[str, Path]] = {
+    "adf": {
+        "tilt_start": ("imaging", "tilts", "start"),
+        "tilt_stop": ("imaging", "tilts", "stop"),
+        "n_tilts": ("imaging", "tilts", "n"),
+    },
+    "hrtem": {"frame": ("structure", "parameters", "snapshot")},
+}
+"""What only datasets of a modality have: a frame is the same sheet, that many frames later."""
+
+_LEFT_OUT: Mapping[Path, Value] = {("structure", "parameters", "snapshot"): 0}
+"""Entries of the card that are not there where they have this value."""
 
 
 def options(card: DatasetCard) -> dict[str, Path]:
     """Every option of a name and where its value lies in the card: each number of the acquisition and of its
     imperfections under its own name, and those that need another.
     """
+    modality = card.imaging.modality
     own = {
-        field: (section, field)
-        for section in ("imaging", "imperfections")
-        for field, info in type(getattr(card, section)).model_fields.items()
-        if info.annotation in (int, float) and field not in ("seed", "version")
+        field: ("imaging", field)
+        for field, info in type(card.imaging).model_fields.items()
+        if info.annotation in (int, float, float | None) and field not in ("seed", "version")
     }
-    return dict(_RENAMED) | own
+    own |= {field: ("imperfections", field) for field in APPLIES[modality]}
+    return {**_RENAMED, **_OF_MODALITY.get(modality, {}), **own}
 
 
 def option_names(card: DatasetCard) -> list[str]:
     """Every option that a name may have, in alphabetical order."""
-    return sorted([*options(card), TILT_RANGE], key=str.lower)
+    known = list(options(card))
+    return sorted([*known, TILT_RANGE] if "n_tilts" in known else known, key=str.lower)
 
 
 def override(card: DatasetCard, given: Mapping[str, Value], name: str) -> dict[str, Any]:
@@ -62,7 +75,7 @@ def override(card: DatasetCard, given: Mapping[str, Value], name: str) -> dict[s
     known = options(card)
     content = card.model_dump()
     for option, value in given.items():
-        if option not in known and option != TILT_RANGE:
+        if option not in option_names(card):
             word = str(value) if option == "variant" else option  # a word without a value
             raise InputError(f"dataset {name!r}: {unknown_name('option', word, option_names(card))}")
         if option != "engine" and (
@@ -91,11 +104,12 @@ def format_override(card: DatasetCard, changed: DatasetCard, given: Mapping[str,
         before, after = _get(card, path), _get(changed, path)
         if before != after or (option in KEPT and option in given):
             said[option] = _plain(after)
-    tilts = changed.imaging.tilts
-    if tilts.start == -tilts.stop and ("tilt_start" in said or "tilt_stop" in said):
-        said.pop("tilt_start", None)
-        said.pop("tilt_stop", None)
-        said[TILT_RANGE] = _plain(tilts.stop)
+    if "tilt_start" in said or "tilt_stop" in said:
+        tilts = changed.adf.tilts
+        if tilts.start == -tilts.stop:
+            said.pop("tilt_start", None)
+            said.pop("tilt_stop", None)
+            said[TILT_RANGE] = _plain(tilts.stop)
     return format_name(card.name, said)
 
 
@@ -114,11 +128,14 @@ def _plain(value: Any) -> Value:
 def _get(card: DatasetCard, path: Path) -> Any:
     found: Any = card
     for step in path:
-        found = getattr(found, step)
+        found = found.get(step, _LEFT_OUT.get(path)) if isinstance(found, Mapping) else getattr(found, step)
     return found
 
 
 def _put(content: dict[str, Any], path: Path, value: Value) -> None:
     for step in path[:-1]:
         content = content[step]
-    content[path[-1]] = value
+    if path in _LEFT_OUT and value == _LEFT_OUT[path]:
+        content.pop(path[-1], None)
+    else:
+        content[path[-1]] = value

@@ -8,21 +8,19 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
-from datasets.catalog import ImagingCard
+from datasets.catalog import AdfCard
 from datasets.imaging.adf import Plan, mean_image
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def adf_image(
-    atoms: Atoms, imaging: ImagingCard, *, defocus: float, seed: np.random.SeedSequence
-) -> FloatArray:
+def adf_image(atoms: Atoms, imaging: AdfCard, *, defocus: float, seed: np.random.SeedSequence) -> FloatArray:
     """Fraction of the beam on the detector, (n_pixels, n_pixels) as [y, x]; `atoms` are already tilted."""
     return mean_image(scan_everywhere, atoms, imaging, defocus=defocus, seed=seed)
 
 
 def scan_everywhere(
-    plan: Plan, potential: abtem.PotentialArray, imaging: ImagingCard, defocus: float
+    plan: Plan, potential: abtem.PotentialArray, imaging: AdfCard, defocus: float
 ) -> FloatArray:
     """`scan_image` at every scan point of the plan, whether atoms are near or not."""
     return scan_image(plan, potential, imaging, defocus, np.ones(plan.mask.shape, dtype=bool))
@@ -31,7 +29,7 @@ def scan_everywhere(
 def scan_image(
     plan: Plan,
     potential: abtem.PotentialArray,
-    imaging: ImagingCard,
+    imaging: AdfCard,
     defocus: float,
     mask: npt.NDArray[np.bool_],
 ) -> FloatArray:

@@ -20,7 +20,7 @@ from abtem.core.energy import energy2sigma, energy2wavelength
 from ase import Atoms
 from scipy.ndimage import distance_transform_edt
 
-from datasets.catalog import ImagingCard
+from datasets.catalog import AdfCard
 from datasets.imaging.detector import detector_angles
 from datasets.imaging.multislice import (
     Optics,
@@ -92,7 +92,7 @@ def fast_size(n: int) -> int:
         size += 2
 
 
-def make_plan(imaging: ImagingCard, positions: FloatArray, defocus: float = 0.0) -> Plan:
+def make_plan(imaging: AdfCard, positions: FloatArray, defocus: float = 0.0) -> Plan:
     """The grids for `positions` (…, n_atoms, 3) [Å], thermal displacements included, focused `defocus` [Å]
     from z = 0.
     """
@@ -121,17 +121,15 @@ def _near_atoms(points: FloatArray, axis: FloatArray, margin: float) -> npt.NDAr
     return np.asarray(distance_transform_edt(empty, sampling=axis[1] - axis[0]) <= margin)
 
 
-def adf_image(
-    atoms: Atoms, imaging: ImagingCard, *, defocus: float, seed: np.random.SeedSequence
-) -> FloatArray:
+def adf_image(atoms: Atoms, imaging: AdfCard, *, defocus: float, seed: np.random.SeedSequence) -> FloatArray:
     """Fraction of the beam on the detector, (n_pixels, n_pixels) as [y, x]; `atoms` are already tilted."""
     return mean_image(scan_image, atoms, imaging, defocus=defocus, seed=seed)
 
 
 def mean_image(
-    scan_image: Callable[[Plan, PotentialArray, ImagingCard, float], FloatArray],
+    scan_image: Callable[[Plan, PotentialArray, AdfCard, float], FloatArray],
     atoms: Atoms,
-    imaging: ImagingCard,
+    imaging: AdfCard,
     *,
     defocus: float,
     seed: np.random.SeedSequence,
@@ -150,7 +148,7 @@ def mean_image(
     return interpolate(scan, plan, axis, imaging.source_sigma)
 
 
-def scan_image(plan: Plan, potential: PotentialArray, imaging: ImagingCard, defocus: float) -> FloatArray:
+def scan_image(plan: Plan, potential: PotentialArray, imaging: AdfCard, defocus: float) -> FloatArray:
     """One configuration's detected fractions (n_scan, n_scan) as [y, x], zero outside the plan's mask."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     w, s, optics = plan.window, plan.grid.sampling, plan.optics

@@ -17,7 +17,7 @@ from abtem.core.energy import energy2wavelength
 from ase import Atoms
 from scipy.optimize import minimize_scalar
 
-from datasets.catalog import ImagingCard, StructureRecipe, load_dataset
+from datasets.catalog import AdfCard, StructureRecipe, load_dataset
 from datasets.errors import InputError
 from datasets.imaging.detector import Imperfections
 from datasets.imaging.engines import adf_image
@@ -42,7 +42,7 @@ class Calibration:
     residual: float
 
 
-def fit(tilted: list[Atoms], images: list[FloatArray], imaging: ImagingCard) -> Calibration:
+def fit(tilted: list[Atoms], images: list[FloatArray], imaging: AdfCard) -> Calibration:
     """The constants that bring the linear images of `tilted` two-species structures closest to `images`."""
     axis = pixel_axis(imaging.n_pixels, imaging.pixel_size)
     numbers = np.unique(tilted[0].numbers)
@@ -77,19 +77,17 @@ def fit(tilted: list[Atoms], images: list[FloatArray], imaging: ImagingCard) -> 
 def main(dataset: str) -> None:
     """Calibrate the linear engine on the optics of DATASET."""
     card = load_dataset(dataset)
-    rotations = Imperfections.draw(card.imperfections, card.imaging.tilts.n).rotations(
-        card.imaging.tilts.theta()
-    )
+    rotations = Imperfections.draw(card.imperfections, card.adf.tilts.n).rotations(card.adf.tilts.theta())
     tilted, images = [], []
     for seed in TUNING_SEEDS:
         structure = StructureRecipe.model_validate({**card.structure.model_dump(), "seed": seed})
         for tilt in TUNING_TILTS:
             atoms = make_structure(structure)
-            sequence = np.random.SeedSequence([card.imaging.seed, tilt])
-            images.append(adf_image(atoms, card.imaging, rotations[tilt], seed=sequence))
+            sequence = np.random.SeedSequence([card.adf.seed, tilt])
+            images.append(adf_image(atoms, card.adf, rotations[tilt], seed=sequence))
             atoms.positions = rotations[tilt].apply(atoms.positions)
             tilted.append(atoms)
-    found = fit(tilted, images, card.imaging)
+    found = fit(tilted, images, card.adf)
     click.echo(
         f"EXPONENT = {found.exponent:.3f}\nCROSS_SECTION = {found.cross_section:.4g}\n"
         f"PROBE_WIDTH = {found.probe_width:.4f}\nresidual {found.residual:.1%} (rms over rms)"

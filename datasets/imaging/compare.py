@@ -48,7 +48,7 @@ def compare(card: DatasetCard, tilt: int, n_probes: int, *, seed: int = 0) -> Co
     """Image one tilt of `card` with one phonon configuration: all probes windowed, `n_probes` random ones by
     abTEM.
     """
-    theta = card.imaging.tilts.theta()
+    theta = card.adf.tilts.theta()
     if not 0 <= tilt < len(theta):
         raise InputError(f"dataset {card.name}: tilt must be 0 to {len(theta) - 1}, got {tilt}")
     atoms = make_structure(card.structure)
@@ -56,20 +56,20 @@ def compare(card: DatasetCard, tilt: int, n_probes: int, *, seed: int = 0) -> Co
         Imperfections.draw(card.imperfections, len(theta)).rotations(theta)[tilt].apply(atoms.positions)
     )
     thermal = thermal_displacements(
-        len(atoms), 1, card.imaging.phonon_sigma, np.random.SeedSequence([seed, tilt])
+        len(atoms), 1, card.adf.phonon_sigma, np.random.SeedSequence([seed, tilt])
     )
     positions = atoms.positions + thermal[0]
-    plan = adf.make_plan(card.imaging, positions, card.imaging.defocus)
+    plan = adf.make_plan(card.adf, positions, card.adf.defocus)
     chosen = np.random.default_rng(seed).permutation(np.flatnonzero(plan.mask))[:n_probes]
     mask = np.zeros_like(plan.mask)
     mask.flat[chosen] = True
 
     potential = sliced_potential(Atoms(numbers=atoms.numbers, positions=positions), plan.grid)
-    adf.scan_image(plan, potential, card.imaging, card.imaging.defocus)  # plans of the FFT library, caches
+    adf.scan_image(plan, potential, card.adf, card.adf.defocus)  # plans of the FFT library, caches
     start = time.perf_counter()
-    windowed = adf.scan_image(plan, potential, card.imaging, card.imaging.defocus)
+    windowed = adf.scan_image(plan, potential, card.adf, card.adf.defocus)
     middle = time.perf_counter()
-    reference = abtem_reference.scan_image(plan, potential, card.imaging, card.imaging.defocus, mask)
+    reference = abtem_reference.scan_image(plan, potential, card.adf, card.adf.defocus, mask)
     return Comparison(
         windowed[mask],
         reference[mask],

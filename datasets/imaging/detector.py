@@ -16,9 +16,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 from abtem.core.energy import energy2wavelength
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from datasets.catalog import ImagingCard, ImperfectionCard
+from datasets.catalog import AdfCard, ImperfectionCard
 from datasets.errors import InputError
 from datasets.schema import EULER_SEQUENCE
 
@@ -28,13 +29,13 @@ ANTIALIAS = 2 / 3
 """Fraction of the Nyquist frequency that multislice keeps (abTEM's rule)."""
 
 
-def carried_angle(imaging: ImagingCard) -> float:
+def carried_angle(imaging: AdfCard) -> float:
     """The largest scattering angle [mrad] that the sampling of the potential carries without aliasing."""
     wavelength = float(energy2wavelength(imaging.energy_eV))
     return ANTIALIAS * wavelength / (2 * imaging.potential_sampling) * 1e3
 
 
-def detector_angles(imaging: ImagingCard) -> tuple[float, float]:
+def detector_angles(imaging: AdfCard) -> tuple[float, float]:
     """Inner and outer detector angle [mrad]; the outer one is clipped to what the sampling carries.
 
     What is scattered further is lost in the papers' simulations too, which use the same rule; clipping says
@@ -117,6 +118,52 @@ class Imperfections:
             written[:, 1] += self.scan[tilt]
             image = displace_rows(image, rows / pixel_size)
         return image[kept, kept]
+
+
+SHADING_WIDTH = 0.25
+"""Length over which shading varies, standard deviation of the Gaussian that smooths it, in image widths."""
+
+
+@dataclass(frozen=True)
+class FrameImperfections:
+    """The departures of one HRTEM frame: `defocus` [Å] reaches into the image formation, `gain`
+    (n_pixels, n_pixels), the intensity and sensitivity of every pixel with 0 where it is dead, acts on the
+    finished image.
+
+    `gain` is the same in all frames of a series but for their intensity.
+    """
+
+    defocus: float
+    gain: FloatArray
+
+    @classmethod
+    def draw(cls, card: ImperfectionCard, n_pixels: int, frame: int = 0) -> FrameImperfections:
+        """Draw from the card's seed; each kind has its own stream, so switching one on leaves the others."""
+        defoci, intensities, shadings, gains, dead = map(
+            np.random.default_rng, np.random.SeedSequence(card.seed).spawn(5)
+        )
+        defocus = card.defocus_range * defoci.uniform(-1, 1, frame + 1)[frame]
+        intensity = max(1 + card.intensity_rms * intensities.normal(size=frame + 1)[frame], 0)
+        gain = np.full((n_pixels, n_pixels), intensity)
+        if card.shading_rms:
+            gain *= 1 + card.shading_rms * smooth_field(n_pixels, SHADING_WIDTH * n_pixels, shadings)
+        if card.gain_rms:
+            gain *= 1 + card.gain_rms * gains.normal(size=gain.shape)
+        gain[dead.random(gain.shape) < card.dead_pixels] = 0
+        return cls(float(defocus), np.maximum(gain, 0))
+
+    def apply(self, image: FloatArray) -> FloatArray:
+        """What is recorded of `image` (n_pixels, n_pixels)."""
+        return image * self.gain
+
+
+def smooth_field(n: int, width: float, rng: np.random.Generator) -> FloatArray:
+    """A random field (n, n) of mean 0 and rms 1, smooth over `width` [pixel] and not periodic."""
+    margin = int(np.ceil(3 * width))
+    noise = rng.normal(size=(n + 2 * margin, n + 2 * margin))
+    field = gaussian_filter(noise, width)[margin : margin + n, margin : margin + n]
+    field -= field.mean()
+    return np.asarray(field / field.std())
 
 
 def fourier_shift(image: FloatArray, shift: npt.ArrayLike) -> FloatArray:

@@ -1,29 +1,36 @@
-"""The engines by name, behind one call: the ADF-STEM image of a structure at one tilt.
+"""The engines by name, behind one call for each modality: the ADF-STEM image of a structure at one tilt, and
+an HRTEM frame.
 
-An image holds, for each probe position, the fraction of the beam's electrons that reach the detector.
+An ADF image holds, for each probe position, the fraction of the beam's electrons that reach the detector; an
+HRTEM frame holds the electrons of each pixel over those of a pixel in vacuum.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from scipy.spatial.transform import Rotation
 
-from datasets.catalog import ImagingCard
+from datasets.catalog import AdfCard, HrtemCard
 from datasets.errors import InputError, unknown_name
 
 ENGINES = {"multislice": "adf", "abtem": "abtem_reference", "linear": "linear"}
 """Engine → the module of this package that holds its `adf_image`."""
+
+FRAME_ENGINES = {"abtem": "hrtem"}
+"""Engine → the module of this package that holds its `hrtem_image`."""
 
 VERSION = 1
 
 
 def adf_image(
     atoms: Atoms,
-    imaging: ImagingCard,
+    imaging: AdfCard,
     rotation: Rotation,
     *,
     defocus_error: float = 0.0,
@@ -34,13 +41,7 @@ def adf_image(
     `rotation` turns the specimen (active); its origin projects to pixel n_pixels // 2. `defocus_error` [Å]
     adds to the card's defocus; `seed` draws the frozen phonons. Raises `InputError`.
     """
-    if imaging.engine not in ENGINES:
-        raise unknown_name("imaging engine", imaging.engine, ENGINES)
-    if imaging.version != VERSION:
-        raise InputError(
-            f"imaging: version {imaging.version} is asked for, this dosebench has version {VERSION}"
-        )
-    engine = importlib.import_module(f"datasets.imaging.{ENGINES[imaging.engine]}")
+    engine = _engine(imaging, ENGINES)
     turned = atoms.copy()
     turned.positions = rotation.apply(atoms.positions)
     defocus = imaging.defocus + defocus_error
@@ -48,3 +49,36 @@ def adf_image(
         turned, imaging, defocus=defocus, seed=seed or np.random.SeedSequence(imaging.seed)
     )
     return image
+
+
+def hrtem_image(
+    atoms: Atoms,
+    imaging: HrtemCard,
+    *,
+    defocus_error: float = 0.0,
+    seed: np.random.SeedSequence | None = None,
+) -> npt.NDArray[np.float64]:
+    """The frame over that of vacuum, (n_pixels, n_pixels) as [y, x].
+
+    The origin of `atoms` projects to pixel n_pixels // 2. `defocus_error` [Å] adds to the card's defocus;
+    `seed` draws the frozen phonons. Raises `InputError`.
+    """
+    engine = _engine(imaging, FRAME_ENGINES)
+    image: npt.NDArray[np.float64] = engine.hrtem_image(
+        atoms,
+        imaging,
+        defocus=imaging.defocus + defocus_error,
+        seed=seed or np.random.SeedSequence(imaging.seed),
+    )
+    return image
+
+
+def _engine(imaging: AdfCard | HrtemCard, engines: Mapping[str, str]) -> ModuleType:
+    """The module of the engine that a card names. Raises `InputError`."""
+    if imaging.engine not in engines:
+        raise unknown_name("imaging engine", imaging.engine, engines)
+    if imaging.version != VERSION:
+        raise InputError(
+            f"imaging: version {imaging.version} is asked for, this dosebench has version {VERSION}"
+        )
+    return importlib.import_module(f"datasets.imaging.{engines[imaging.engine]}")

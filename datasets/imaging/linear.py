@@ -16,7 +16,7 @@ import numpy.typing as npt
 from abtem.core.energy import energy2wavelength
 from ase import Atoms
 
-from datasets.catalog import ImagingCard
+from datasets.catalog import AdfCard
 from datasets.schema import pixel_axis
 
 EXPONENT = 1.484
@@ -30,7 +30,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def adf_image(
-    atoms: Atoms, imaging: ImagingCard, *, defocus: float = 0.0, seed: np.random.SeedSequence | None = None
+    atoms: Atoms, imaging: AdfCard, *, defocus: float = 0.0, seed: np.random.SeedSequence | None = None
 ) -> FloatArray:
     """Fraction of the beam on the detector, (n_pixels, n_pixels) as [y, x]; `defocus` and `seed` change
     nothing.
@@ -41,7 +41,7 @@ def adf_image(
     return gaussian_atoms(atoms.positions, weights, width(imaging), axis)
 
 
-def width(imaging: ImagingCard) -> float:
+def width(imaging: AdfCard) -> float:
     """Standard deviation of an atom's image [Å]: probe, thermal motion and source."""
     wavelength = float(energy2wavelength(imaging.energy_eV))
     probe = PROBE_WIDTH * wavelength / (imaging.semiangle_mrad * 1e-3)

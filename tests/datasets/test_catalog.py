@@ -10,7 +10,7 @@ import yaml
 from datasets.catalog import FOLDER, DatasetCard, dataset_names, load_dataset
 from datasets.errors import InputError
 from datasets.imaging.detector import detector_angles
-from datasets.simulate import check_field_of_view
+from datasets.simulate import series_module
 from datasets.structures import make_structure
 
 
@@ -18,9 +18,12 @@ from datasets.structures import make_structure
 def test_every_card_is_valid_and_its_particle_fits_the_image(name: str) -> None:
     card = load_dataset(name)
     assert card.name == name
-    inner, outer = detector_angles(card.imaging)
-    assert inner < outer
-    check_field_of_view(card, make_structure(card.structure))
+    if card.imaging.modality == "adf":
+        inner, outer = detector_angles(card.adf)
+        assert inner < outer
+    series = series_module(card)
+    series.check(card)
+    series.check_field_of_view(card, make_structure(card.structure))
     assert list(card.doses) == sorted(set(card.doses))
 
 
@@ -37,7 +40,7 @@ PAPER_003 = {
 def test_the_acquisition_of_paper_003_is_that_of_its_table(name: str) -> None:
     semiangle, pixel, thickness, tilts, doses, atoms = PAPER_003[name]
     card = load_dataset(name)
-    imaging = card.imaging
+    imaging = card.adf
     assert (imaging.energy_eV, imaging.semiangle_mrad) == (200e3, semiangle)
     assert (imaging.detector_inner_mrad, imaging.detector_outer_mrad) == (38, 190)
     assert (imaging.pixel_size, imaging.slice_thickness, imaging.potential_sampling) == (

@@ -8,7 +8,7 @@ import torch
 from ase import Atoms
 from scipy.spatial.transform import Rotation
 
-from datasets.catalog import ImagingCard, TiltCard, load_dataset
+from datasets.catalog import AdfCard, TiltCard, load_dataset
 from datasets.errors import InputError
 from datasets.imaging import adf
 from datasets.imaging.engines import adf_image
@@ -29,7 +29,7 @@ ASYMMETRIC = Atoms("Au3Cu", positions=[[3, 0, 0], [0, 4.5, 1], [-2, -1, 3], [-3,
 ROTATION = Rotation.from_euler("ZYX", [10, 35, -20], degrees=True)
 
 
-def imaging(engine: str = "multislice", **changes: object) -> ImagingCard:
+def imaging(engine: str = "multislice", **changes: object) -> AdfCard:
     return load_dataset("cuau-150").imaging.model_copy(
         update={
             "engine": engine,

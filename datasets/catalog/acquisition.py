@@ -1,0 +1,135 @@
+"""The acquisition of a dataset, one card per modality, and which of them a section of YAML is.
+
+A further modality is a further class in `ImagingCard`; what it does is in the module of `datasets.imaging`
+that `datasets.simulate.SERIES` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Discriminator, Field, Tag, model_validator
+from scipy.constants import Planck, electron_mass, elementary_charge, physical_constants
+
+from datasets.cards import Card
+
+REST_ENERGY = physical_constants["electron mass energy equivalent in MeV"][0] * 1e6
+"""Of an electron [eV]."""
+TRANSFER = 0.01
+"""Part of an amplitude that may be left beyond the Nyquist frequency of an image that is displaced."""
+
+
+class TiltCard(Card):
+    """Nominal single-axis tilt angles [deg]: `n` evenly spaced from `start` to `stop`, both included."""
+
+    start: float
+    stop: float
+    n: int = Field(ge=1)
+
+    def theta(self) -> npt.NDArray[np.float64]:
+        """The angles [deg], shape (n,)."""
+        return np.linspace(self.start, self.stop, self.n)
+
+
+class AdfCard(Card):
+    """The acquisition of an ADF-STEM tilt series and the engine that simulates it."""
+
+    modality: Literal["adf"] = "adf"
+    engine: Literal["multislice", "abtem", "linear"] = "multislice"
+    version: int = 1
+    seed: int = Field(default=0, ge=0)
+    energy_eV: float = Field(gt=0)
+    semiangle_mrad: float = Field(gt=0)
+    defocus: float = 0.0
+    """Defocus relative to the particle's centre [Å]; positive is underfocus, as in abTEM."""
+    Cs: float = 0.0
+    detector_inner_mrad: float = Field(gt=0)
+    detector_outer_mrad: float = Field(gt=0)
+    source_sigma: float = Field(default=0.0, ge=0)
+    """Standard deviation of the Gaussian source size [Å]."""
+    potential_sampling: float = Field(gt=0)
+    """Largest pixel of the potential and of the wave functions [Å]."""
+    slice_thickness: float = Field(gt=0)
+    phonons: int = Field(ge=1)
+    phonon_sigma: float = Field(ge=0)
+    """Standard deviation of the thermal displacement along each axis [Å]."""
+    pixel_size: float = Field(gt=0)
+    n_pixels: int = Field(ge=8)
+    """Images have n_pixels × n_pixels pixels of pixel_size [Å]."""
+    tilts: TiltCard
+
+    def finer(self) -> int:
+        """How many times as densely pixels must lie, along x and y, for the image to be displaced exactly.
+
+        Until they sample the band limit 2 semiangle/wavelength, or until what the source size leaves of
+        their Nyquist frequency is below `TRANSFER`.
+        """
+        voltage = self.energy_eV
+        momentum = np.sqrt(
+            2 * electron_mass * elementary_charge * voltage * (1 + voltage / (2 * REST_ENERGY))
+        )
+        limit = 2 * self.semiangle_mrad * 1e-3 * momentum / Planck * 1e-10
+        if self.source_sigma > 0:
+            limit = min(limit, np.sqrt(-np.log(TRANSFER) / 2) / (np.pi * self.source_sigma))
+        return max(1, int(np.ceil(2 * limit * self.pixel_size - 1e-9)))
+
+    @model_validator(mode="after")
+    def _ordered_detector(self) -> AdfCard:
+        if self.detector_outer_mrad <= self.detector_inner_mrad:
+            raise ValueError("detector_outer_mrad must be larger than detector_inner_mrad")
+        return self
+
+
+class HrtemCard(Card):
+    """The acquisition of an HRTEM frame, a plane-wave image, and the engine that simulates it.
+
+    What is imaged stands alone in vacuum: a periodic sheet shows the atoms of its cell, and no others.
+    """
+
+    modality: Literal["hrtem"]
+    engine: Literal["abtem"] = "abtem"
+    version: int = 1
+    seed: int = Field(default=0, ge=0)
+    energy_eV: float = Field(gt=0)
+    defocus: float = 0.0
+    """Defocus relative to the plane z = 0 [Å]; positive is underfocus, as in abTEM."""
+    Cs: float = 0.0
+    """Spherical aberration [Å]: 1e4 is a micrometre."""
+    focal_spread: float = Field(default=0.0, ge=0)
+    """Standard deviation of the defocus [Å], normally distributed, within one exposure."""
+    convergence_mrad: float = Field(default=0.0, ge=0)
+    """Semiangle of the illumination [mrad], evenly filled."""
+    aperture_mrad: float | None = Field(default=None, gt=0)
+    """Semiangle of the objective aperture [mrad]; null: none."""
+    psf_sigma: float = Field(default=0.0, ge=0)
+    """Standard deviation of the detector's Gaussian point spread [pixel], beside the pixel's own square."""
+    dqe: float = Field(default=1.0, gt=0, le=1)
+    """Part of the electrons that the detector counts: its detective quantum efficiency at zero frequency."""
+    potential_sampling: float = Field(gt=0)
+    """Largest pixel of the potential and of the wave functions [Å]."""
+    slice_thickness: float = Field(gt=0)
+    phonons: int = Field(default=1, ge=1)
+    phonon_sigma: float = Field(default=0.0, ge=0)
+    """Standard deviation of the thermal displacement along each axis [Å]; 0 where the atoms are a snapshot
+    that holds their vibration."""
+    pixel_size: float = Field(gt=0)
+    n_pixels: int = Field(ge=8)
+    """Images have n_pixels × n_pixels pixels of pixel_size [Å]."""
+    frame_interval: float = Field(default=1.0, gt=0)
+    """Time from one frame of a series to the next [ms]."""
+
+
+def _modality(section: object) -> str:
+    """The tag of a section of a card; the first cards were ADF and did not say so."""
+    if isinstance(section, Mapping):
+        return str(section.get("modality", "adf"))
+    return str(getattr(section, "modality", "adf"))
+
+
+ImagingCard = Annotated[
+    Annotated[AdfCard, Tag("adf")] | Annotated[HrtemCard, Tag("hrtem")], Discriminator(_modality)
+]
+"""The acquisition of any modality."""
