@@ -300,7 +300,9 @@ def run(
     type=click.Path(path_type=Path),
     help="Where the report goes. [default: RESULTS/report; results/structures]",
 )
-@click.option("--data", "root", help="Where structures are stored. [default: $DOSEBENCH_DATA or ./data]")
+@click.option(
+    "--data", "root", help="Where datasets and structures are stored. [default: $DOSEBENCH_DATA or ./data]"
+)
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def report(names: tuple[str, ...], structures: bool, out: Path | None, root: str | None, quiet: bool) -> None:
     """Write the report of RESULTS: a self-contained page and its figures.
@@ -323,7 +325,7 @@ def report(names: tuple[str, ...], structures: bool, out: Path | None, root: str
         )
     from reports.report import write_report
 
-    click.echo(f"report: {write_report(Path(names[0]), out)}")
+    click.echo(f"report: {write_report(Path(names[0]), out, data_root=root)}")
 
 
 @main.command()

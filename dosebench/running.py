@@ -143,7 +143,7 @@ def results_text(results: xr.Dataset, preset: PresetCard) -> str:
         "recall": "recall",
         "precision": "precision",
         "rmsd": "RMSD",
-        "rmsd_over_limit": "× bound",
+        "rmsd_over_limit": "× limit",
         "tracing_error": "tracing error",
         "classification": "classified",
         "failures": "failed",

@@ -19,6 +19,7 @@ from reports.answers import representative
 from reports.criteria import INTERVAL as THRESHOLD_INTERVAL
 from reports.criteria import all_thresholds, number, shown
 from reports.figures import style
+from reports.limits import store_of, stored_limits
 from reports.names import short_names
 from reports.payload import Failure, Method, Metric, Payload, Row, Specimen, Value
 from reports.provenance import provenance
@@ -26,11 +27,14 @@ from reports.provenance import provenance
 OTHER = frozenset({"status", "seconds", "peak_memory"})
 """Variables of the results that are no metrics."""
 
+LINEAR = "linear"
+"""The engine whose images are sums of atoms, so that a floor says nothing."""
+
 INTERVAL = f"{100 * LEVEL:g}\u00a0% Student intervals of the mean over replicates"
 
 
-def collect(results: str | Path) -> Payload:
-    """Everything that a report of the folder `results` shows.
+def collect(results: str | Path, data_root: str | None = None) -> Payload:
+    """Everything that a report of the folder `results` shows; floors are those stored below `data_root`.
 
     Raises `InputError` (or `StoreError`) when there are no results, or they are damaged or not results of
     dosebench.
@@ -44,7 +48,7 @@ def collect(results: str | Path) -> Payload:
     data = data.assign_coords(reconstructor=[names[name] for name in data["reconstructor"].values.tolist()])
     metrics = [_metric(data[name]) for name in _ordered(data)]
     methods = _methods(data, cells, preset)
-    specimens = _specimens(data, cells)
+    specimens = _specimens(data, cells, preset.datasets if preset else (), data_root)
     truths, answers = representative(cells, [m.name for m in methods if not m.control], specimens)
     return Payload(
         name=preset.name if preset else str(data.attrs.get("preset", Path(folder).resolve().name)),
@@ -154,25 +158,32 @@ def _description(result: CellResult) -> str:
     return f"{cell.method}, version {cell.version}{': ' if parameters else ''}{parameters}."
 
 
-def _specimens(data: xr.Dataset, cells: Sequence[CellResult]) -> list[Specimen]:
+def _specimens(
+    data: xr.Dataset, cells: Sequence[CellResult], asked: Sequence[str], root: str | None
+) -> list[Specimen]:
     specimens = []
     for name in map(str, data["dataset"].values):
         here = data.sel(dataset=name)
         own = [cell for cell in cells if cell.cell.dataset == name]
         doses = here["dose"].values[(here["status"] != MISSING).any(("replicate", "reconstructor")).values]
         n_truth = here["n_truth"].values
+        bound = _bound(here, doses.tolist())
+        engine = str(here["engine"].item())
         specimens.append(
             Specimen(
                 name=name,
                 title=str(here["title"].item()),
                 reference=str(here["reference"].item()),
-                engine=str(here["engine"].item()),
+                engine=engine,
                 base=str(here["base"].item()),
                 n_images=_n_images(own),
                 n_atoms=int(n_truth[n_truth > 0].max(initial=0)),
                 elements=str(here["elements"].item()).split(),
                 doses=[float(dose) for dose in doses],
-                bound=_bound(here, doses.tolist()),
+                bound=bound,
+                with_floor=_with_floor(own, doses.tolist(), asked, root)
+                if bound and engine != LINEAR
+                else [],
             )
         )
     return specimens
@@ -185,6 +196,15 @@ def _bound(here: xr.Dataset, doses: Sequence[float]) -> list[float | None]:
     known = here["rmsd_limit"].max(("replicate", "reconstructor"))
     found = [number(float(known.sel(dose=dose))) for dose in doses]
     return found if any(value is not None for value in found) else []
+
+
+def _with_floor(
+    cells: Sequence[CellResult], doses: Sequence[float], asked: Sequence[str], root: str | None
+) -> list[float | None]:
+    """The bound with the floor of one dataset by dose, where its limits are stored."""
+    store = store_of(cells, asked, root)
+    found = stored_limits(store, doses) if store is not None else {}
+    return [number(found[dose].with_floor()) if dose in found else None for dose in doses] if found else []
 
 
 def _n_images(cells: Sequence[CellResult]) -> int | None:

@@ -79,6 +79,9 @@ class Specimen:
     doses: list[float]
     bound: list[float | None] = field(default_factory=list)
     """Cramér–Rao bound on the RMSD [pm] at each of `doses`; empty where the results know none."""
+    with_floor: list[float | None] = field(default_factory=list)
+    """√(bound² + floor²) [pm] at each of `doses`, where the floor is what a sum of atoms leaves of noise-free
+    multislice images; empty where no limit lies stored beside the dataset."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from datasets.errors import InputError
 from reports.collect import collect
-from reports.figures import classification, dose_curves, orthoslices, residuals, style, thresholds
+from reports.figures import (
+    classification,
+    dose_curves,
+    orthoslices,
+    position_error,
+    residuals,
+    style,
+    thresholds,
+)
 from reports.page.render import render
 from reports.payload import Payload, plain
 
@@ -23,15 +31,16 @@ PAGE = "index.html"
 DATA = "payload.json"
 
 
-def write_report(results: str | Path, out: str | Path | None = None) -> Path:
+def write_report(results: str | Path, out: str | Path | None = None, *, data_root: str | None = None) -> Path:
     """Write the report of the folder `results` into the folder `out` (default: RESULTS/report), and return
     the page's path, OUT/index.html.
 
     OUT/figures holds every figure as PNG and PDF, and captions.md; OUT/payload.json all that they show. Each
-    part of an earlier report is replaced whole, and only once the new one is complete. Raises `InputError`
-    when there are no results, when they are damaged, or when `out` cannot be written.
+    part of an earlier report is replaced whole, and only once the new one is complete. The floor of the bound
+    is shown where the limits of a dataset lie stored below `data_root`. Raises `InputError` when there are no
+    results, when they are damaged, or when `out` cannot be written.
     """
-    payload = collect(results)
+    payload = collect(results, data_root)
     folder = Path(results) / "report" if out is None else Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +76,8 @@ def write_figures(payload: Payload, folder: Path) -> None:
 
 def _figures(payload: Payload) -> Iterator[tuple[str, Figure, str]]:
     """Name, figure and caption of each figure, drawn one at a time."""
+    if drawn := position_error.draw(payload):
+        yield "position-error", *drawn
     for structure in dict.fromkeys(t.structure for t in payload.thresholds):
         if drawn := thresholds.draw(payload, structure):
             yield f"thresholds-{file_name(structure)}", *drawn

@@ -113,7 +113,7 @@ def panel(ax: Axes, payload: Payload, dataset: str, metric: Metric) -> None:
     ax.set_ylabel(f"{label} ({metric.shown_unit})" if metric.shown_unit else label)
     dose_axis(ax, payload.specimen(dataset).doses)
     if limits[2]:
-        _plain_log_ticks(ax)
+        plain_log_ticks(ax)
     ax.grid(axis="y")
     _label_ends(ax, ends)
 
@@ -209,7 +209,8 @@ def _total_dose(ax: Axes, n_images: int) -> None:
     top.tick_params(labelcolor=style.QUIET)
 
 
-def _plain_log_ticks(ax: Axes) -> None:
+def plain_log_ticks(ax: Axes) -> None:
+    """Ticks of a logarithmic axis of errors: 1, 2, 5, 10, …, written out."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

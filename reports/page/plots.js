@@ -122,6 +122,68 @@ function drawCurve(box, data, dataset, shown) {
   }, QUIET_CONFIG);
 }
 
+/* Position errors of one dataset against dose, both logarithmic; below, a row per method: the dose it needs. */
+function drawErrors(box, data, shown) {
+  const panel = data.position_errors[Number(box.dataset.errors)];
+  const { ink, quiet, line, ...layout } = baseLayout();
+  const ground = themeColour("--ground");
+  const index = (name) => data.methods.findIndex((m) => m.name === name);
+  const drawn = panel.methods.filter((m) => shown.has(index(m.name)));
+  const narrow = box.clientWidth < 420; // names then stand above their rows, not beside them
+  const rowHeight = narrow ? 34 : 16, upper = 270, gap = narrow ? 8 : 14;
+  const longest = Math.max(...panel.methods.map((m) => Math.min(m.name.length, 26)), 8);
+  const right = narrow ? 26 : 22 + longest * 6.2;
+  const margin = { l: 42, r: right, t: panel.n_images ? 40 : 12, b: 40 };
+  const lower = rowHeight * panel.methods.length;
+  box.style.height = `${margin.t + upper + gap + lower + margin.b}px`;
+  const total = upper + gap + lower;
+  const [bottom, top] = panel.range;
+  const traces = [], annotations = [];
+  const plain = (pairs, look, name, unit) => {
+    if (pairs.length) traces.push({ x: pairs.map((p) => p[0]), y: pairs.map((p) => p[1]), type: "scatter", mode: "lines", line: look, name, zorder: 2,
+      text: pairs.map((p) => `<b>${name}</b> ${numberText(p[1])} ${unit}`), hovertemplate: "%{text}<extra></extra>" });
+  };
+  plain(panel.chance, { color: quiet, width: 1 }, "random atoms", "pm");
+  plain(panel.bound, { color: ink, width: 2, dash: "2px,2px" }, "Cramér–Rao bound", "pm");
+  plain(panel.with_floor, { color: ink, width: 1.6, dash: "7px,3px" }, "bound plus floor", "pm");
+  drawn.forEach((entry) => {
+    const method = data.methods[index(entry.name)], colour = methodColour(method), points = entry.points;
+    const text = points.map((p) => {
+      const interval = finite(p.low) && p.high > p.low ? ` [${numberText(p.low)}, ${numberText(p.high)}]` : "";
+      return `<b>${escapeText(entry.name)}</b> ${numberText(p.mean)} pm${interval}${p.whole ? "" : ", not all atoms or false ones"}  <span style="color:${quiet}">n = ${p.n}</span>`;
+    });
+    traces.push({
+      x: points.map((p) => p.dose * entry.aside), y: points.map((p) => p.mean), type: "scatter", mode: "lines+markers", name: entry.name, zorder: 100 + data.methods.length - index(entry.name),
+      line: { color: colour, width: 1.3, dash: method.dash },
+      marker: { symbol: method.symbol, size: method.symbol === "star" ? 10 : 8, color: points.map((p) => (p.whole ? colour : ground)), line: { color: colour, width: 1.5 }, opacity: 1 },
+      error_y: { type: "data", symmetric: false, array: points.map((p) => (finite(p.high) ? p.high - p.mean : 0)), color: colour, thickness: 1.1, width: 0,
+        arrayminus: points.map((p) => (finite(p.low) ? p.mean - Math.max(p.low, bottom * 0.5) : 0)) },
+      text, hovertemplate: "%{text}<extra></extra>",
+    });
+    const at = panel.methods.indexOf(entry), needed = entry.needed;
+    annotations.push({ xref: "paper", yref: "y2", x: narrow ? 0 : 1, xshift: narrow ? -2 : 10, y: at, yshift: narrow ? 14 : 0, xanchor: "left", yanchor: "middle", showarrow: false,
+      text: endLabel(entry.name, false, narrow ? 48 : 30), font: { color: colour, size: 11.5 } });
+    if (!needed) return;
+    const row = { yaxis: "y2", type: "scatter", text: `<b>${escapeText(entry.name)}</b> needs ${escapeText(needed.text)} e⁻/Å² per image`, hovertemplate: "%{text}<extra></extra>", cliponaxis: false };
+    traces.push({ ...row, x: [needed.left, needed.right], y: [at, at], mode: "lines", line: { color: colour, width: 2 } });
+    const arrows = [[needed.open_left, needed.left, "triangle-left"], [needed.open_right, needed.right, "triangle-right"]].filter((a) => a[0]);
+    if (arrows.length) traces.push({ ...row, x: arrows.map((a) => a[1]), y: arrows.map(() => at), mode: "markers", marker: { symbol: arrows.map((a) => a[2]), size: 8, color: colour } });
+    if (needed.dose) traces.push({ ...row, x: [needed.dose], y: [at], mode: "markers", marker: { symbol: method.symbol, size: method.symbol === "star" ? 11 : 9, color: colour, line: { color: ground, width: 1 } } });
+  });
+  const ends10 = panel.dose_range.map(Math.log10), images = panel.n_images;
+  const axis = { type: "log", fixedrange: true, showgrid: false, zeroline: false, ticks: "outside", ticklen: 4, tickcolor: quiet, linecolor: quiet, showline: true };
+  if (images) traces.push({ x: [panel.dose_range[0] * images], y: [null], xaxis: "x2", type: "scatter", hoverinfo: "skip" });
+  const ticks = logTicks(bottom, top);
+  Plotly.react(box, traces, {
+    ...layout, margin, annotations, hovermode: "closest", hoverdistance: 20,
+    xaxis: { ...axis, anchor: "y2", range: ends10, tickvals: panel.ticks, ticktext: panel.ticks.map(doseText), title: { text: "e⁻/Å² per image", font: { size: 11.5, color: quiet }, standoff: 6 } },
+    xaxis2: { ...axis, overlaying: "x", anchor: "y", side: "top", visible: Boolean(images), range: ends10.map((v) => v + Math.log10(images || 1)), tickvals: panel.ticks.map((t) => t * (images || 1)),
+      ticktext: panel.ticks.map((t) => doseText(t * (images || 1))), tickfont: { color: quiet }, title: { text: `e⁻/Å² in total, ${images} images`, font: { size: 11.5, color: quiet }, standoff: 4 } },
+    yaxis: { type: "log", range: [Math.log10(bottom), Math.log10(top)], domain: [(lower + gap) / total, 1], fixedrange: true, gridcolor: line, zeroline: false, linecolor: quiet, showline: true, ticks: "outside", ticklen: 4, tickcolor: quiet, tickvals: ticks, ticktext: ticks.map(String) },
+    yaxis2: { range: [panel.methods.length - 0.5, -0.5], domain: [0, lower / total], fixedrange: true, showgrid: true, gridcolor: line, zeroline: false, showline: false, ticks: "", tickvals: panel.methods.map((_, i) => i), showticklabels: false },
+  }, QUIET_CONFIG);
+}
+
 /* What stands right of a curve: the name, with an arrow when the curve has left the panel at the top. */
 function endLabel(name, above, fitting) {
   const short = name.length > fitting ? `${name.slice(0, fitting - 1)}…` : name;

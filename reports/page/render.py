@@ -10,9 +10,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from reports import findings
+from reports import findings, position_error
 from reports.figures import dose_curves, orthoslices, style
 from reports.page import tables
+from reports.page.position_error import position_errors
 from reports.payload import Failure, Metric, Payload
 
 DASHES = {"solid": "", "dash": "6 3", "dot": "1.5 3", "dashdot": "6 3 1.5 3"}
@@ -60,6 +61,10 @@ def render(payload: Payload, *, figures: bool = True) -> str:
         dashes=DASHES,
         shapes=SHAPES,
         panels=panels,
+        errors=(errors := position_error.drawn(payload)),
+        errors_caption=position_error.caption(payload) if errors else "",
+        chance=any(position_error.points(payload, d.name, position_error.CHANCE) for d in errors),
+        hollow_shape=SHAPES["circle"],
         definitions=definitions(payload),
         columns=tables.columns(payload, table),
         scores=tables.scores(payload, table),
@@ -139,6 +144,7 @@ def page_data(payload: Payload, panels: list[Metric]) -> dict[str, Any]:
             }
             for row in payload.rows
         ],
+        "position_errors": position_errors(payload),
         "species": [
             {"symbol": symbol, "colour": light, "colour_dark": dark}
             for symbol, (light, dark) in style.species_colours(

@@ -15,7 +15,8 @@
 
   /* Curves */
   function curves() {
-    document.querySelectorAll(".plot").forEach((box) => drawCurve(box, data, state.dataset, state.shown));
+    document.querySelectorAll(".plot[data-metric]").forEach((box) => drawCurve(box, data, state.dataset, state.shown));
+    document.querySelectorAll(".plot[data-errors]").forEach((box) => drawErrors(box, data, state.shown));
     const caption = byId("curves-caption");
     if (caption) caption.textContent = data.datasets.find((d) => d.name === state.dataset).caption;
   }

@@ -17,6 +17,9 @@ OUTWARD = 1.12
 COLUMNS = ("recall", "precision", "rmsd", "rmsd_over_limit", "tracing_error", "classification")
 """Metrics of the table, before the identification of each element."""
 
+HEADS = {"rmsd_over_limit": ("× limit", "")}
+"""Heads of columns that are shorter than the label and unit of the metric."""
+
 
 def table_metrics(payload: Payload) -> list[Metric]:
     """The metrics of the table of scores, in its order."""
@@ -32,9 +35,14 @@ def columns(payload: Payload, table: list[Metric]) -> list[dict[str, Any]]:
     if len(payload.datasets) > 1:
         names.append(("Dataset", "", False))
     names += [("Dose per image", "e⁻/Å², total below", True)]
-    names += [(f"{m.element} identified" if m.element else m.label, m.shown_unit, True) for m in table]
+    names += [(*_head(metric), True) for metric in table]
     names += [("n", "", True), ("Failed", "", True), ("Time", "s", True)]
     return [{"label": label, "unit": unit, "numeric": numeric} for label, unit, numeric in names]
+
+
+def _head(metric: Metric) -> tuple[str, str]:
+    label = f"{metric.element} identified" if metric.element else metric.label
+    return HEADS.get(metric.key, (label, metric.shown_unit))
 
 
 def scores(payload: Payload, table: list[Metric]) -> list[dict[str, Any]]:
@@ -114,10 +122,16 @@ def _best(payload: Payload, table: list[Metric]) -> dict[tuple[str, float, str],
 def table_caption(payload: Payload) -> str:
     """What the table of scores shows."""
     subset = "; ".join(f"{d.name} ({d.n_atoms} atoms)" for d in payload.datasets)
+    limit = ""
+    if any(metric.key in HEADS for metric in payload.metrics):
+        limit = (
+            " × limit: RMSD over the Cramér–Rao bound of the atoms that were matched; none where that bound "
+            "is not known or is more than half the cutoff of the matching."
+        )
     return (
         f"{subset}. Means over the n cells of a row, below them {payload.interval}. Failed cells are part of "
-        "n. RMSD is over matched atoms only: read it beside recall and precision. Bold: the best method at "
-        "that dose, controls aside. Time is the mean over cells of one reconstruction."
+        f"n. RMSD is over matched atoms only: read it beside recall and precision.{limit} Bold: the best "
+        "method at that dose, controls aside. Time is the mean over cells of one reconstruction."
     )
 
 

@@ -12,13 +12,21 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from reports.figures import classification, dose_curves, orthoslices, residuals, style, thresholds
+from reports.figures import (
+    classification,
+    dose_curves,
+    orthoslices,
+    position_error,
+    residuals,
+    style,
+    thresholds,
+)
 from reports.figures.dose_curves import tick_doses
 from reports.page import tables
 from reports.payload import Payload
 from reports.report import file_name
 
-NAMES = ("thresholds", "dose-curves", "classification", "orthoslices", "residuals")
+NAMES = ("thresholds", "dose-curves", "position-error", "classification", "orthoslices", "residuals")
 
 
 @pytest.fixture(params=NAMES)
@@ -28,6 +36,7 @@ def drawn(request: pytest.FixtureRequest, payload: Payload) -> Iterator[tuple[Fi
     draw = {
         "thresholds": lambda: thresholds.draw(payload, "tiny (linear)"),
         "dose-curves": lambda: dose_curves.draw(payload, "tiny"),
+        "position-error": lambda: position_error.draw(payload),
         "classification": lambda: classification.draw(payload, "tiny"),
         "orthoslices": lambda: orthoslices.draw(payload, "tiny", dose),
         "residuals": lambda: residuals.draw(payload, "tiny", dose),
