@@ -1,14 +1,15 @@
-"""The dose of a frame, by the Kullback–Leibler divergence of intensity histograms (paper 000, Fig. 1a, Table 1).
+"""The dose of a frame, by the Kullback–Leibler divergence of intensity histograms (paper 000, Fig. 1a, Table
+1).
 
-D(P‖Q) = Σ P ln(P / Q), with P the histogram of the frame and Q that of an image simulated at a trial dose: the
-fewer electrons, the wider. Intensities are taken relative to their mean, so nothing need be known of the
-camera's gain. The paper draws its simulated images electron by electron (`sparse_image`); here Q is summed over
-the Poisson distribution of every pixel, without the noise of a draw, so the minimum is a smooth function and
-can be interpolated. Σ P ln Q is the mean log-likelihood of a pixel: the minimum is the maximum-likelihood dose
-of the binned intensities.
+D(P‖Q) = Σ P ln(P / Q), with P the histogram of the frame and Q that of an image simulated at a trial dose:
+the fewer electrons, the wider. Intensities are taken relative to their mean, so nothing need be known of the
+camera's gain. The paper draws its simulated images electron by electron (`sparse_image`); here Q is summed
+over the Poisson distribution of every pixel, without the noise of a draw, so the minimum is a smooth function
+and can be interpolated. Σ P ln Q is the mean log-likelihood of a pixel: the minimum is the maximum-likelihood
+dose of the binned intensities.
 
-What is calibrated is the ratio of mean to noise. The forward model must therefore be right in its contrast, and
-the frame must have the noise of its electrons: a detector that blurs after counting makes them look more.
+What is calibrated is the ratio of mean to noise. The forward model must therefore be right in its contrast,
+and the frame must have the noise of its electrons: a detector that blurs after counting makes them look more.
 
 Cost: n_bins × N_LEVELS Poisson sums per dose and, per bootstrap draw, n_bins × n_doses multiply-adds.
 """
@@ -102,7 +103,8 @@ def calibrate_dose(
     best, inside = _maximum(p @ log_q.T, np.log(fine))
     if not inside:
         raise InputError(
-            f"the divergence has no minimum between {fine[0]:g} and {fine[-1]:g} e⁻/Å²: give other trial doses"
+            f"the divergence has no minimum between {fine[0]:g} and {fine[-1]:g} e⁻/Å²; "
+            "give other trial doses"
         )
     rng = rng or np.random.default_rng(0)
     weights = rng.multinomial(len(by_block), np.full(len(by_block), 1 / len(by_block)), size=N_BOOTSTRAP)
@@ -131,7 +133,7 @@ def sparse_image(
     alike.
     """
     image = np.asarray(expected, dtype=np.float64)
-    total = int(round(dose_per_pixel * image.size))
+    total = round(dose_per_pixel * image.size)
     return np.asarray(rng.multinomial(total, image.ravel() / image.sum()).reshape(image.shape))
 
 
@@ -146,7 +148,8 @@ def relative_edges(frame: FloatArray, n_bins: int) -> FloatArray:
 def block_histograms(frame: FloatArray, edges: FloatArray, block: int, unit: float) -> FloatArray:
     """Pixels of `frame` (n_y, n_x) in each bin, for every block of `block`² pixels: (n_block, n_bin).
 
-    With `unit` > 0 each pixel counts as spread evenly over ± unit / 2. What does not fill a block is left out.
+    With `unit` > 0 each pixel counts as spread evenly over ± unit / 2. What does not fill a block is left
+    out.
     """
     block = min(block, *frame.shape)
     n_y, n_x = (n // block for n in frame.shape)
@@ -184,7 +187,9 @@ def expected_histogram(levels: FloatArray, dose_per_pixel: float, edges: FloatAr
 
 
 def _maximum(values: FloatArray, abscissa: FloatArray) -> tuple[float, bool]:
-    """Where `values` (n,) on an even `abscissa` (n,) are greatest, by a parabola; and whether not at an end."""
+    """Where `values` (n,) on an even `abscissa` (n,) are greatest, by a parabola; and whether not at an
+    end.
+    """
     k = int(np.argmax(values))
     if k in (0, len(values) - 1):
         return float(abscissa[k]), False

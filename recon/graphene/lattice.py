@@ -1,12 +1,12 @@
 """The sites of a honeycomb in a noisy frame, by geometric phase analysis.
 
-M. J. Hÿtch, E. Snoeck and R. Kilaas, Ultramicroscopy 74, 131 (1998): the frame times exp(−2πi g·r), averaged over
-a neighbourhood, is H_g(r) = |H_g| exp(−2πi g·u(r)), with u the displacement of the lattice there. Three first
-reflections with g₁ + g₂ + g₃ = 0 give the two components of u. A neighbourhood of some 60 atoms is known where
-none of them can be seen by itself, so sites are found at doses where peaks are not.
+M. J. Hÿtch, E. Snoeck and R. Kilaas, Ultramicroscopy 74, 131 (1998): the frame times exp(−2πi g·r), averaged
+over a neighbourhood, is H_g(r) = |H_g| exp(−2πi g·u(r)), with u the displacement of the lattice there. Three
+first reflections with g₁ + g₂ + g₃ = 0 give the two components of u. A neighbourhood of some 60 atoms is
+known where none of them can be seen by itself, so sites are found at doses where peaks are not.
 
-Seen from the centre of a hexagon the first structure factors of the honeycomb are −1 times those of an atom, and
-H₁H₂H₃ does not depend on where the origin is: its sign says whether atoms are bright or dark.
+Seen from the centre of a hexagon the first structure factors of the honeycomb are −1 times those of an atom,
+and H₁H₂H₃ does not depend on where the origin is: its sign says whether atoms are bright or dark.
 
 Cost at n pixels: 3 · 2 · 60 products of n for the orientation, and six separable filters.
 """
@@ -43,8 +43,8 @@ class Honeycomb:
     """Where the atoms of a sheet should be.
 
     `sites` (n, 2) as (x, y) [Å]; `amplitude` (n,), that of the lattice around each relative to its greatest;
-    `sign`, +1 where atoms are bright and −1 where dark; `vectors` (2, 2) [Å], the mean lattice vectors as rows;
-    `significance`, the amplitude over its noise at its median in the sheet.
+    `sign`, +1 where atoms are bright and −1 where dark; `vectors` (2, 2) [Å], the mean lattice vectors as
+    rows; `significance`, the amplitude over its noise at its median in the sheet.
     """
 
     sites: FloatArray
@@ -59,8 +59,8 @@ def find_honeycomb(
 ) -> Honeycomb:
     """The honeycomb in `frame` (n_y, n_x), its pixels centred at `x` and `y` [Å], of any mean and contrast.
 
-    Raises `InputError` where no lattice stands out of the noise. One sheet of one orientation; strain of a few
-    percent and displacements up to about 0.7 Å from the mean lattice are followed where they vary slowly.
+    Raises `InputError` where no lattice stands out of the noise. One sheet of one orientation; strain of a
+    few percent and displacements up to about 0.7 Å from the mean lattice are followed where they vary slowly.
     """
     contrast = frame / frame.mean() - 1
     pixel = float(x[1] - x[0])
@@ -76,7 +76,7 @@ def find_honeycomb(
     if significance < 3:
         raise InputError(f"no honeycomb of bonds of {bond:g} Å stands out of the noise of this frame")
     u = _displacement([-sign * wave for wave in waves], g, inside)
-    vectors = np.linalg.inv(g[:2])  # columns are the lattice vectors that belong to g₁ and g₂
+    vectors: FloatArray = np.linalg.inv(g[:2])  # columns are the lattice vectors that belong to g₁ and g₂
     sites = _sites(vectors, u, x, y, bond)
     strength = _at(amplitude / full, sites, x, y)
     near = _at(scipy.ndimage.maximum_filter(amplitude, int(2 * REACH / pixel) | 1) / full, sites, x, y)
@@ -97,7 +97,10 @@ def _reflections(contrast: FloatArray, x: FloatArray, y: FloatArray, bond: float
     grid = [(power(turn, scale), turn, scale) for turn in turns for scale in SCALES]
     _, turn, scale = max(grid)
     fine = minimize(
-        lambda p: -power(p[0], p[1]), [turn, scale], method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-6}
+        lambda p: -power(p[0], p[1]),
+        np.array([turn, scale]),
+        method="Nelder-Mead",
+        options={"xatol": 1e-4, "fatol": 1e-6},
     )
     return _star(float(fine.x[0]), bond * float(fine.x[1]))
 
@@ -115,9 +118,7 @@ def _demodulated(
     return np.asarray(real + 1j * imag)
 
 
-def _displacement(
-    waves: list[npt.NDArray[np.complex128]], g: FloatArray, inside: BoolArray
-) -> FloatArray:
+def _displacement(waves: list[npt.NDArray[np.complex128]], g: FloatArray, inside: BoolArray) -> FloatArray:
     """u (2, n_y, n_x) [Å] from phases −2π g·u by least squares; outside the sheet the nearest inside."""
     phases = []
     for wave in waves:

@@ -1,4 +1,5 @@
-"""From raw frames to clean ones: flat field, dead pixels, denoising, and the average of a few frames (paper 000).
+"""From raw frames to clean ones: flat field, dead pixels, denoising, and the average of a few frames (paper
+000).
 
 The flat field is the frame smoothed by a Gaussian of σ = 20 pixels, dead pixels lie more than 5σ from their
 eight neighbours, and five consecutive frames are averaged for the first estimate of the atoms. Denoisers are
@@ -26,7 +27,8 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 FlatField = Literal["none", "divide", "subtract"]
-"""Nothing is done; divided by its smoothed self, which undoes an uneven gain; that subtracted, as published."""
+"""Nothing is done; divided by its smoothed self, which undoes an uneven gain; that subtracted, as
+published."""
 
 FLAT_SIGMA = 20.0
 """Standard deviation [pixel] of the background estimate (published, for 256² pixels)."""
@@ -128,10 +130,12 @@ def drift(frames: FloatArray, target: int, *, max_shift: float) -> FloatArray:
     """Shifts (n_frame, 2) along (y, x) [pixel] of `frames` (n_frame, n_y, n_x) against frame `target`.
 
     A frame moved by minus its shift lies on the target. The peak of the cross-correlation is sought within
-    `max_shift` [pixel] of none, because a lattice correlates with itself at every lattice vector: for graphene
-    less than half of the shortest, 1.2 Å, unless something says more of where to look.
+    `max_shift` [pixel] of none, because a lattice correlates with itself at every lattice vector: for
+    graphene less than half of the shortest, 1.2 Å, unless something says more of where to look.
     """
-    smooth = scipy.ndimage.gaussian_filter(frames, (0, REGISTRATION_SIGMA, REGISTRATION_SIGMA), mode="nearest")
+    smooth = scipy.ndimage.gaussian_filter(
+        frames, (0, REGISTRATION_SIGMA, REGISTRATION_SIGMA), mode="nearest"
+    )
     smooth -= scipy.ndimage.gaussian_filter(smooth, (0, FLAT_SIGMA, FLAT_SIGMA), mode="nearest")
     window = np.outer(*(np.hanning(n + 2)[1:-1] for n in frames.shape[1:]))
     spectra = scipy.fft.fft2(smooth * window)
