@@ -126,7 +126,7 @@ def threshold(
 def thresholds(
     results: xr.Dataset, criteria: Sequence[Criterion], *, n_bootstrap: int = N_BOOTSTRAP, seed: int = 0
 ) -> pd.DataFrame:
-    """The threshold of every reconstructor on every kind of structure in `results`.
+    """The threshold of every reconstructor on every kind of structure in `results` that it was run on.
 
     Datasets of one family (`cuau-150`, `cuau-150[seed=2]`) and engine are structures of one kind. A
     failed cell has the failure value of its metric; a cell that was not run has none, so its dose is not met.
@@ -144,6 +144,8 @@ def thresholds(
         chosen = chosen.isel(dose=np.flatnonzero(ran.any(axis=(0, 2, 3))))
         for name, kind in zip(chosen["reconstructor"].values, chosen["kind"].values, strict=True):
             curves = chosen.sel(reconstructor=name).transpose("dataset", "replicate", "dose", ...)
+            if (curves["status"].values < 0).all():  # a method that was asked for on other datasets only
+                continue
             found = threshold(
                 chosen["dose"].values,
                 [curves[criterion.metric].values for criterion in criteria],

@@ -7,10 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from benchmarks.cells import CellResult
+from benchmarks.limits.limit import Limit
+from benchmarks.metrics.over_limit import LARGEST
+from benchmarks.metrics.position import PM_PER_ANGSTROM
 from benchmarks.metrics.published import published_scores
 from benchmarks.summary import mean_interval
+from reports.limits import stored_limits
 from reports.published import ALL, SPECIMENS, specimen_like
 from reports.series import Series
 
@@ -29,6 +34,9 @@ class Estimate:
     n: int
 
 
+NONE = Estimate(math.nan, math.nan, math.nan, 0)
+
+
 @dataclass(frozen=True)
 class Accuracy:
     """What one method got right of one species: `identified` and `called` (of the atoms called so, those that
@@ -41,6 +49,10 @@ class Accuracy:
     called: Estimate
     rmsd: Estimate
     n_atoms: int
+    bound: float = math.nan
+    """Cramér–Rao bound [pm] on the RMSD of all true atoms of the species; NaN where none is known."""
+    over_limit: Estimate = NONE
+    """RMSD of the atoms identified over the bound of the same atoms."""
 
 
 def accuracy(series: Series, method: str, dose: float) -> list[Accuracy]:
@@ -52,13 +64,18 @@ def accuracy(series: Series, method: str, dose: float) -> list[Accuracy]:
     counts = {**{e: numbers.count(e) for e in series.elements}, ALL: len(numbers)}
     ours = [one_to_one(c, series.elements, counts) for c in cells]
     theirs = [papers_rule(c, series.elements, cutoff) for c in cells]
+    limit = stored_limits(series.store, [dose]).get(dose)
+    bounds = bounds_of(limit, cells, series.elements)
+    over = [over_limit(c, limit, series.elements) for c in cells]
     found = []
     for rule, scores in ((ONE_TO_ONE, ours), (PAPERS_RULE, theirs)):
         for species in (*series.elements, ALL):
             identified, called, rmsd = (
                 _estimate([s[quantity][species] for s in scores], quantity) for quantity in QUANTITIES
             )
-            found.append(Accuracy(species, rule, identified, called, rmsd, counts[species]))
+            ratio = _estimate([o[species] for o in over], "rmsd") if rule == ONE_TO_ONE else NONE
+            n = counts[species]
+            found.append(Accuracy(species, rule, identified, called, rmsd, n, bounds[species], ratio))
     return found
 
 
@@ -96,6 +113,36 @@ def papers_rule(cell: CellResult, elements: Sequence[str], cutoff: float) -> Sco
         "called": dict.fromkeys(names, math.nan),
         "rmsd": {key: scores[f"published_rmsd{end}"] for key, end in names.items()},
     }
+
+
+def bounds_of(limit: Limit | None, cells: Sequence[CellResult], elements: Sequence[str]) -> dict[str, float]:
+    """The bound [pm] of every species and of all atoms; of all alone where the results hold no more."""
+    if limit is not None:
+        return {**{e: limit.bound(e) for e in elements}, ALL: limit.bound()}
+    known = [c.scores.get("rmsd_limit", math.nan) for c in cells]
+    return {**dict.fromkeys(elements, math.nan), ALL: max(known, key=lambda v: (v == v, v), default=math.nan)}
+
+
+def over_limit(cell: CellResult, limit: Limit | None, elements: Sequence[str]) -> dict[str, float]:
+    """RMSD of the identified atoms of a cell over the bound of the same atoms, by species and for all; NaN as
+    `benchmarks.metrics.over_limit` has it.
+    """
+    ratios = dict.fromkeys((*elements, ALL), math.nan)
+    if limit is None or cell.failed:
+        return ratios
+    arrays = cell.arrays()
+    i, j = arrays["pairs"].reshape(-1, 2).T
+    true, called = arrays["truth_numbers"][i], arrays["answer_numbers"][j]
+    squares = (arrays["residuals"] ** 2).sum(axis=1)
+    largest = LARGEST * PM_PER_ANGSTROM * float(cell.scoring["cutoff"])
+    for species in ratios:
+        chosen = true == called
+        if species != ALL:
+            chosen &= true == atomic_numbers[species]
+        bound = limit.bound(i[chosen])
+        if chosen.any() and 0 < bound <= largest:
+            ratios[species] = PM_PER_ANGSTROM * math.sqrt(squares[chosen].mean()) / bound
+    return ratios
 
 
 def _percent(values: Mapping[str, float]) -> dict[str, float]:

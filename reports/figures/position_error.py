@@ -67,11 +67,11 @@ def draw(payload: Payload) -> tuple[Figure, str] | None:
             lower = figure.add_subplot(grid[2 * row + 1, column], sharex=upper)
             _curves(upper, payload, specimen, methods)
             letter = f"{'abcdefghijklmnopqrstuvwxyz'[nth % 26]}   " if len(shown) > 1 else ""
-            upper.set_title(f"{letter}{specimen.name}")
+            upper.set_title(f"{letter}{specimen.name}", pad=6 if row == 0 else 12)
             upper.tick_params(axis="x", labelbottom=False)
             _rows(lower, payload, specimen, methods)
             if column == columns - 1 or nth == len(shown) - 1:
-                _names(lower, methods)
+                _names(lower, methods, alone=column < columns - 1)
             lower.set_xlabel("Dose per image (e⁻/Å²)")
             if column == 0:
                 upper.set_ylabel("RMSD of matched atoms (pm)")
@@ -161,8 +161,10 @@ def _mark(ax: Axes, at: int, method: Method, threshold: Threshold) -> None:
         )
 
 
-def _names(ax: Axes, methods: Sequence[Method]) -> None:
-    """Right of the rows, the marker and name of each method in its colour."""
+def _names(ax: Axes, methods: Sequence[Method], *, alone: bool) -> None:
+    """Right of the rows, the marker and name of each method in its colour; where the panel stands `alone` in
+    its row, in the room that is free there.
+    """
     to_row = ax.get_yaxis_transform()
     for at, method in enumerate(methods):
         ax.plot(
@@ -174,7 +176,7 @@ def _names(ax: Axes, methods: Sequence[Method]) -> None:
             transform=to_row,
             clip_on=False,
         )
-        ax.annotate(
+        name = ax.annotate(
             method.name,
             (1.05, at),
             xytext=(6, 0),
@@ -185,6 +187,7 @@ def _names(ax: Axes, methods: Sequence[Method]) -> None:
             fontsize=7,
             annotation_clip=False,
         )
+        name.set_in_layout(not alone)
 
 
 def _key(figure: Figure, payload: Payload, shown: Sequence[Specimen]) -> None:

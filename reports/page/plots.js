@@ -131,8 +131,8 @@ function drawErrors(box, data, shown) {
   const drawn = panel.methods.filter((m) => shown.has(index(m.name)));
   const narrow = box.clientWidth < 420; // names then stand above their rows, not beside them
   const rowHeight = narrow ? 34 : 16, upper = 270, gap = narrow ? 8 : 14;
-  const longest = Math.max(...panel.methods.map((m) => Math.min(m.name.length, 26)), 8);
-  const right = narrow ? 26 : 22 + longest * 6.2;
+  const fitting = narrow ? 48 : 30;
+  const right = narrow ? 26 : 16 + Math.max(...panel.methods.map((m) => textWidth(endLabel(m.name, false, fitting), layout.font.family)));
   const margin = { l: 42, r: right, t: panel.n_images ? 40 : 12, b: 40 };
   const lower = rowHeight * panel.methods.length;
   box.style.height = `${margin.t + upper + gap + lower + margin.b}px`;
@@ -162,7 +162,7 @@ function drawErrors(box, data, shown) {
     });
     const at = panel.methods.indexOf(entry), needed = entry.needed;
     annotations.push({ xref: "paper", yref: "y2", x: narrow ? 0 : 1, xshift: narrow ? -2 : 10, y: at, yshift: narrow ? 14 : 0, xanchor: "left", yanchor: "middle", showarrow: false,
-      text: endLabel(entry.name, false, narrow ? 48 : 30), font: { color: colour, size: 11.5 } });
+      text: endLabel(entry.name, false, fitting), font: { color: colour, size: 11.5 } });
     if (!needed) return;
     const row = { yaxis: "y2", type: "scatter", text: `<b>${escapeText(entry.name)}</b> needs ${escapeText(needed.text)} e⁻/Å² per image`, hovertemplate: "%{text}<extra></extra>", cliponaxis: false };
     traces.push({ ...row, x: [needed.left, needed.right], y: [at, at], mode: "lines", line: { color: colour, width: 2 } });
@@ -182,6 +182,13 @@ function drawErrors(box, data, shown) {
     yaxis: { type: "log", range: [Math.log10(bottom), Math.log10(top)], domain: [(lower + gap) / total, 1], fixedrange: true, gridcolor: line, zeroline: false, linecolor: quiet, showline: true, ticks: "outside", ticklen: 4, tickcolor: quiet, tickvals: ticks, ticktext: ticks.map(String) },
     yaxis2: { range: [panel.methods.length - 0.5, -0.5], domain: [0, lower / total], fixedrange: true, showgrid: true, gridcolor: line, zeroline: false, showline: false, ticks: "", tickvals: panel.methods.map((_, i) => i), showticklabels: false },
   }, QUIET_CONFIG);
+}
+
+/* How wide a label is [CSS pixel]. */
+function textWidth(text, family) {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = `11.5px ${family}`;
+  return Math.ceil(context.measureText(text).width);
 }
 
 /* What stands right of a curve: the name, with an arrow when the curve has left the panel at the top. */

@@ -192,3 +192,12 @@ def test_a_dose_that_was_not_run_is_not_met() -> None:
 def test_a_metric_that_is_not_there() -> None:
     with pytest.raises(InputError, match="'classification' is not in these results"):
         thresholds(results_of(np.zeros((1, 4, 1, 1))), [CLASSIFIED])
+
+
+def test_a_method_that_was_not_run_on_a_structure_has_no_threshold_there() -> None:
+    error, status = np.zeros((2, 4, 2, 2)), np.zeros((2, 4, 2, 2), np.int8)
+    error[1, ..., 0], status[1, ..., 0] = math.nan, -1
+    table = thresholds(results_of(error, status), [ERROR]).set_index(["engine", "reconstructor"])
+    assert ("multislice", "method-0") not in table.index
+    assert table.loc[("linear", "method-0"), "censored"] == "below"
+    assert table.loc[("multislice", "method-1"), "censored"] == "below"

@@ -34,12 +34,20 @@ from dosebench.cli import main
 from recon.align.alignment import euler_angles
 from reports import again as again_module
 from reports import paper
-from reports.accuracy import ONE_TO_ONE, PAPERS_RULE, accuracy, position_errors
+from reports.accuracy import (
+    ONE_TO_ONE,
+    PAPERS_RULE,
+    accuracy,
+    bounds_of,
+    over_limit,
+    position_errors,
+)
 from reports.again import make_again
 from reports.figures import style
 from reports.figures.paper_003 import alignment, alloy, defocus, silicon, tilt_angles, words
 from reports.figures.paper_003.species import true_species
 from reports.figures.plate import Panel, Plate, compose
+from reports.limits import stored_limits
 from reports.paper import Paper, write_paper
 from reports.published import ALL, RESULTS, SPECIMENS, results_of, same_dose, specimen_like
 from reports.series import Collection, Series, in_words, open_collection
@@ -236,6 +244,41 @@ def test_accuracies_are_those_of_the_results(collection: Collection) -> None:
     assert found[ALL, ONE_TO_ONE].n_atoms == 40
 
 
+def test_bounds_are_those_stored_and_ratios_those_of_the_atoms_identified(collection: Collection) -> None:
+    series = _series(collection, "focused")
+    found = {(a.species, a.rule): a for a in accuracy(series, PLAIN, DOSE)}
+    limit = stored_limits(series.store, [DOSE])[DOSE]
+    data = collection.data.sel(dataset="focused", dose=DOSE, reconstructor=PLAIN)
+    assert found[ALL, ONE_TO_ONE].bound == pytest.approx(float(data["rmsd_limit"].mean()))
+    for element in ("Co", "Pd", "Pt"):
+        ours = found[element, ONE_TO_ONE]
+        assert ours.bound == limit.bound(element)
+        whole = ours.rmsd.mean / ours.bound  # were all atoms of the species identified
+        assert ours.over_limit.mean == pytest.approx(whole, rel=0.3)
+        assert np.isnan(found[element, PAPERS_RULE].over_limit.mean)
+    cells = series.replicates(PLAIN, DOSE)
+    without = bounds_of(None, cells, series.elements)
+    assert without[ALL] == pytest.approx(found[ALL, ONE_TO_ONE].bound)
+    assert np.isnan(without["Co"])
+    assert np.isnan(over_limit(cells[0], None, series.elements)[ALL])
+
+
+def test_every_rmsd_panel_shows_the_bound(collection: Collection, plates: dict[str, Plate]) -> None:
+    for key, name in (("fig-2", "sigesn-tiny"), ("fig-3", "focused"), ("extended-fig-7", "turned")):
+        series = _series(collection, name)
+        ax = _axes(plates[key], "RMSD")
+        drawn = {
+            str(line.get_gid()).rpartition(" ")[2]: float(line.get_ydata()[0])
+            for line in ax.get_lines()
+            if str(line.get_gid()).startswith(f"bound {style.dose_text(DOSE)}")
+            or ("turned" in name and str(line.get_gid()).startswith("bound"))
+        }
+        limit = stored_limits(series.store, [DOSE])[DOSE]
+        assert drawn == {**{e: limit.bound(e) for e in series.elements}, ALL: limit.bound()}
+        assert "Cramér–Rao bound" in plates[key].caption
+    assert "dotted: the Cramér–Rao bound" in plates["fig-1-si-208"].caption
+
+
 def test_a_failed_cell_counts_as_nothing_found(collection: Collection) -> None:
     from recon.base import Status
 
@@ -353,8 +396,9 @@ def test_position_errors_of_silicon(collection: Collection, plates: dict[str, Pl
     assert share.sum() == pytest.approx(100, abs=2.6)  # but for the last half per cent
     found = {a.rule: a for a in accuracy(series, PLAIN, DOSE) if a.species == "Si"}
     lines = [float(line.get_xdata()[0]) for line in ax.get_lines()]
-    assert lines == pytest.approx([found[ONE_TO_ONE].rmsd.mean, 17])
+    assert lines == pytest.approx([found[ONE_TO_ONE].rmsd.mean, found[ONE_TO_ONE].bound, 17])
     assert "paper: 100 %, 17 pm" in ax.texts[0].get_text()
+    assert f"bound: {found[ONE_TO_ONE].bound:.1f} pm" in ax.texts[0].get_text()
 
 
 def test_angle_errors_are_the_true_ones_and_do_not_know_how_the_specimen_lies(
@@ -426,8 +470,8 @@ def test_defocus_is_compared_within_one_acquisition(collection: Collection, plat
     assert defocus.common_method(focused, defocused) == PLAIN
     assert any("defocus has no effect" in note for note in plates["extended-fig-6"].notes)
     rows = plates["extended-fig-6"].rows
-    assert ("focused", "Pt", "", "paper, Fig. 3d, e", "100", "–", "6") in rows
-    assert ("±3 nm", "Co", "", "paper, Extended Data Fig. 6d, e", "90.3", "–", "40") in rows
+    assert ("focused", "Pt", "", "paper, Fig. 3d, e", "100", "–", "6", "–") in rows
+    assert ("±3 nm", "Co", "", "paper, Extended Data Fig. 6d, e", "90.3", "–", "40", "–") in rows
     without = replace(collection, series=tuple(s for s in collection.series if s.name != "focused"))
     with pytest.raises(InputError, match="no Co–Pd–Pt series in focus is among the results"):
         defocus.pair(without)

@@ -18,7 +18,7 @@ from reports.accuracy import QUANTITIES, accuracy
 from reports.again import aligned, make_again, measurement_of
 from reports.figures import style
 from reports.figures.paper_003 import words
-from reports.figures.paper_003.species import Group, comparison, histogram, key
+from reports.figures.paper_003.species import Group, bounded, comparison, histogram, key
 from reports.figures.paper_003.tilt_angles import AFTER, BEFORE, rms
 from reports.figures.plate import Panel, Plate
 from reports.published import ALL, EARLIER, SHIFT_RANGE, results_of
@@ -99,7 +99,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
         )
         for label, method in pairs
     ]
-    panels.append(key([*series.elements, ALL]))
+    panels.append(key([*series.elements, ALL], bound=bounded(groups)))
     panels += [comparison(groups, quantity, "") for quantity in QUANTITIES]
     names = " and ".join(collection.names[method] for _, method in pairs)
     return Plate(
@@ -110,8 +110,8 @@ def plate(collection: Collection, cache: Path) -> Plate:
             f"{words.scale(series)}, at {style.dose_text(dose)} "
             f"e⁻/Å² per image; {names}. {told}Histograms: intensities of traced atoms (n = "
             f"{', '.join(counts) or '0'}; one replicate) by true species. Last three panels: "
-            f"{words.rules(collection, series)} The paper's images are those of an earlier study, whose "
-            f"errors it puts between −{-SHIFT_RANGE[0]:g} and {SHIFT_RANGE[1]:g} Å. "
+            f"{words.rules(collection, series, groups)} The paper's images are those of an earlier study, "
+            f"whose errors it puts between −{-SHIFT_RANGE[0]:g} and {SHIFT_RANGE[1]:g} Å. "
             f"{words.interval(series, after, [dose])}"
         ),
         alt="Centres of mass, common lines and intensities of every image before and after alignment; peak "

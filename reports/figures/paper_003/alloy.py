@@ -10,7 +10,7 @@ from reports.again import make_again
 from reports.figures import style
 from reports.figures.paper_003 import words
 from reports.figures.paper_003.projections import CAPTION, bar_text, triple
-from reports.figures.paper_003.species import Group, comparison, histogram, key
+from reports.figures.paper_003.species import Group, bounded, comparison, histogram, key
 from reports.figures.plate import Panel, Plate
 from reports.published import ALL, DEFOCUS, FOCUSED, results_of, same_dose
 from reports.series import DEFOCUS as DEFOCUS_KIND
@@ -81,12 +81,17 @@ def plate(collection: Collection, series: Series, case: str, name: str, title: s
     caption = (
         f"{words.scale(series)}; {collection.names[method]}. "
         f"{' '.join(drawn)} Last three panels: accuracy by species and dose. "
-        f"{words.rules(collection, series)} {words.interval(series, method, doses)}"
+        f"{words.rules(collection, series, groups)} {words.interval(series, method, doses)}"
     )
     return Plate(
         key=name,
         title=f"{title}, {series.n_atoms:,} atoms",
-        panels=(*pictures, *bars, key([*series.elements, ALL], paper=bool(published)), *compared),
+        panels=(
+            *pictures,
+            *bars,
+            key([*series.elements, ALL], paper=bool(published), bound=bounded(groups)),
+            *compared,
+        ),
         caption=caption,
         alt="Raw, denoised and calculated projection; histograms of peak intensities by species; "
         "identification rate, precision of the species and RMSD by species and dose, beside the paper's.",

@@ -10,7 +10,7 @@ from reports.again import make_again
 from reports.figures import style
 from reports.figures.paper_003 import words
 from reports.figures.paper_003.projections import CAPTION, bar_text, triple
-from reports.figures.paper_003.species import Group, comparison, histogram, key
+from reports.figures.paper_003.species import Group, bounded, comparison, histogram, key
 from reports.figures.plate import Panel, Plate
 from reports.published import ALL, DEFOCUS, FOCUSED, results_of
 from reports.series import DEFOCUS as DEFOCUS_KIND
@@ -63,7 +63,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
     ]
     if focused.linear:
         notes.append(f"{defocused.name} is made of linear images, in which defocus has no effect.")
-    panels.append(key([*focused.elements, ALL]))
+    panels.append(key([*focused.elements, ALL], bound=bounded(groups)))
     panels += [comparison(groups, quantity, "Defocus") for quantity in QUANTITIES]
     return Plate(
         key="extended-fig-6",
@@ -72,7 +72,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
         caption=(
             f"{words.scale(defocused)}, beside {focused.name}, at {style.dose_text(dose)} e⁻/Å² per image; "
             f"{collection.names[method]}. {drawn}Last three panels: accuracy in focus and with defocus "
-            f"random within ±{spread:g} nm. {words.rules(collection, defocused)} "
+            f"random within ±{spread:g} nm. {words.rules(collection, defocused, groups)} "
             f"{words.interval(defocused, method, [dose])}"
         ),
         alt="Projections and peak intensities with random defocus; identification rate, precision and RMSD "

@@ -15,7 +15,7 @@ from reports.figures import elements as looks
 from reports.figures import style
 from reports.figures.paper_003 import words
 from reports.figures.paper_003.projections import CAPTION, bar_text, triple
-from reports.figures.paper_003.species import Group
+from reports.figures.paper_003.species import BOUND_DASH, Group, bounded
 from reports.figures.plate import Panel, Plate
 from reports.published import DEFOCUS, results_of, same_dose
 from reports.series import DEFOCUS as DEFOCUS_KIND
@@ -87,7 +87,8 @@ def _plate(collection: Collection, series: Series, cache: Path) -> Plate:
         f"{letters}, distance of found from true atoms, one to one within "
         f"{collection.cutoff:g} Å (n = {n} pairs over "
         f"{n_replicates} noise replicate{'s' * (n_replicates > 1)}; whole distributions, no interval). "
-        "Solid line: RMSD of our answers; dashed: the paper's, whose rule takes the nearest atom."
+        "Solid line: RMSD of our answers; dashed: the paper's, whose rule takes the nearest atom"
+        f"{'; dotted: the Cramér–Rao bound on that of all atoms' if bounded(groups) else ''}."
     )
     return Plate(
         key=f"fig-1-{paper.name if paper else series.name}",
@@ -116,6 +117,10 @@ def _errors_panel(
         if ours is not None:
             ax.plot([ours.rmsd.mean] * 2, [0, 0.66 * top], color=style.INK, linewidth=1.1)
             lines.append(_line("ours", ours.identified.mean, ours.rmsd.mean))
+            if np.isfinite(ours.bound):
+                ax.plot(
+                    [ours.bound] * 2, [0, 0.66 * top], color=style.INK, linewidth=1.2, linestyle=BOUND_DASH
+                )
         if theirs is not None:
             lines.append(_line("paper's rule", theirs.identified.mean, theirs.rmsd.mean))
         if group.published is not None:
@@ -124,6 +129,8 @@ def _errors_panel(
                 [stated] * 2, [0, 0.66 * top], color=style.INK, linewidth=1.1, linestyle=style.DASHES["dash"]
             )
             lines.append(f"paper: {group.published.identified[ELEMENT]:g} %, {stated:g} pm")
+        if ours is not None and np.isfinite(ours.bound):
+            lines.append(f"bound: {style.number_text(ours.bound)} pm")
         ax.text(0.98, 0.99, "\n".join(lines), transform=ax.transAxes, ha="right", va="top", linespacing=1.35)
         ax.set(
             xlim=(0, edges[-1]),

@@ -33,6 +33,7 @@ TITLES: Mapping[str, str] = {
     "rmsd": "RMSD (pm)",
 }
 BINS = 60
+BOUND_DASH = (0, (1, 1))
 SLOT = 0.2
 """Room of one species in a group, whose groups are 1 apart."""
 
@@ -82,6 +83,18 @@ def _compare(ax: Axes, groups: Sequence[Group], quantity: str) -> None:
                 if estimate is not None and np.isfinite(estimate.mean):
                     _point(ax, x + shift * slot, estimate, colour(one), filled)
                     values.append(estimate.mean)
+            ours = group.of(one, ONE_TO_ONE)
+            if quantity == "rmsd" and ours is not None and np.isfinite(ours.bound):
+                ax.plot(
+                    [x - 0.48 * slot, x + 0.48 * slot],
+                    [ours.bound] * 2,
+                    color=colour(one) if colour(one) != looks.COLOURS["Pt"] else style.QUIET,
+                    linewidth=1.3,
+                    linestyle=BOUND_DASH,
+                    zorder=2,
+                    gid=f"bound {group.label} {one}",
+                )
+                values.append(ours.bound)
             stated = {} if group.published is None else getattr(group.published, quantity, {})
             if one in stated:
                 half = 0.44 * slot
@@ -129,10 +142,17 @@ def _point(ax: Axes, x: float, estimate: object, tint: str, filled: bool) -> Non
     )
 
 
-def key(species: Sequence[str], *, paper: bool = True) -> Panel:
+def bounded(groups: Sequence[Group]) -> bool:
+    """Whether a bound is known for any species of any group."""
+    return any(np.isfinite(a.bound) for g in groups for a in g.accuracies)
+
+
+def key(species: Sequence[str], *, paper: bool = True, bound: bool = False) -> Panel:
     """Which colour is which species, and which mark is which rule."""
 
     def draw(ax: Axes) -> None:
+        from matplotlib.lines import Line2D
+
         ax.set_axis_off()
         grey = "#C3C8D0"
         tints = [_mark("o", 5, colour(one), style.INK, one) for one in species]
@@ -142,6 +162,10 @@ def key(species: Sequence[str], *, paper: bool = True) -> Panel:
         ]
         if paper:
             marks.append(_mark("_", 8, style.INK, style.INK, "the paper"))
+        if bound:
+            dotted = Line2D([], [], color=style.QUIET, linewidth=1.3, label="Cramér–Rao bound")
+            dotted.set_linestyle(BOUND_DASH)
+            marks.append(dotted)
         narrow = _is_narrow(ax)
         first = ax.legend(handles=tints, loc="upper left", ncols=len(tints), **_TIGHT)
         ax.add_artist(first)

@@ -17,7 +17,7 @@ from reports.accuracy import accuracy
 from reports.again import Again, make_again
 from reports.figures import style
 from reports.figures.paper_003 import words
-from reports.figures.paper_003.species import Group, comparison, histogram, key
+from reports.figures.paper_003.species import Group, bounded, comparison, histogram, key
 from reports.figures.plate import Panel, Plate
 from reports.published import ALL, REFINED, UNREFINED, UPDATED_SIRT, results_of
 from reports.series import SHIFT, TILT, Collection, Series
@@ -81,14 +81,14 @@ def plate(collection: Collection, cache: Path) -> Plate:
         panels=(
             *angles,
             *histograms,
-            key([*series.elements, ALL]),
+            key([*series.elements, ALL], bound=bounded(groups)),
             *(comparison(groups, quantity, "", wide=6) for quantity in ("identified", "rmsd")),
         ),
         caption=(
             f"{words.scale(series)}, at {style.dose_text(dose)} "
             f"e⁻/Å² per image. {told}. {_told_angles(before, after)}Histograms: intensities of traced "
-            f"atoms by true species, one replicate. Last two panels: {words.rules(collection, series)} "
-            f"{words.interval(series, chosen[0][2], [dose])}"
+            "atoms by true species, one replicate. Last two panels: "
+            f"{words.rules(collection, series, groups)} {words.interval(series, chosen[0][2], [dose])}"
         ),
         alt="Errors of three angles per tilt before and after refinement; peak intensities and accuracy by "
         "species for RESIRE with refinement, RESIRE and SIRT, beside the paper's.",

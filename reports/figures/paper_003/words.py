@@ -13,12 +13,17 @@ from reports.accuracy import ONE_TO_ONE, PAPER, PAPERS_RULE, Estimate
 from reports.again import SAME_PLACE, Again
 from reports.answers import spread_doses
 from reports.figures import style
-from reports.figures.paper_003.species import Group
+from reports.figures.paper_003.species import Group, bounded
 from reports.published import Published, Specimen, same_dose, specimen_like
 from reports.series import Collection, Series, in_words
 
-HEAD = ("", "Species", "Atoms", "Rule", "Identified (%)", "Precision (%)", "RMSD (pm)")
+HEAD = ("", "Species", "Atoms", "Rule", "Identified (%)", "Precision (%)", "RMSD (pm)", "× limit")
 """The columns of every table."""
+
+BOUND = (
+    "Dotted: Cramér–Rao bound on the RMSD of all atoms of a species, with all but the positions known; its "
+    "ratio in the table is for the atoms identified."
+)
 
 
 def like(series: Series) -> Specimen | None:
@@ -72,8 +77,8 @@ def differs(series: Series, again: Again) -> list[str]:
     ]
 
 
-def rules(collection: Collection, series: Series) -> str:
-    """The two rules of scoring."""
+def rules(collection: Collection, series: Series, groups: Sequence[Group] = ()) -> str:
+    """The two rules of scoring, and the bound where one is drawn."""
     cutoff = collection.cutoff
     paper = like(series)
     theirs = "" if paper is None else f" within {paper.cutoff:g} Å"
@@ -81,6 +86,7 @@ def rules(collection: Collection, series: Series) -> str:
         f"Discs: identified one to one within {cutoff:g} Å and rightly named. Diamonds: the same answers by "
         f"the paper's rule, nearest atom of the species{theirs}, to which black bars, the paper's numbers, "
         "compare. Precision: of the atoms called so, those that are."
+        f"{' ' + BOUND if bounded(groups) else ''}"
     )
 
 
@@ -103,11 +109,12 @@ def table(groups: Sequence[tuple[str, Group]]) -> tuple[tuple[str, ...], ...]:
             n = f"{ours.n_atoms:,}" if ours else ""
             if group.published is not None and species in group.published.identified:
                 paper = group.published
-                texts = (f"{paper.identified[species]:g}", "–", f"{paper.rmsd[species]:g}")
+                texts = (f"{paper.identified[species]:g}", "–", f"{paper.rmsd[species]:g}", "–")
                 rows.append((label, species, "", f"{PAPER}, {paper.source}", *texts))
             for found in (theirs, ours):
                 if found is not None:
-                    values = [number_text(e) for e in (found.identified, found.called, found.rmsd)]
+                    estimates = (found.identified, found.called, found.rmsd, found.over_limit)
+                    values = [number_text(e) for e in estimates]
                     rows.append((label, species, n, found.rule, *values))
     return tuple(rows)
 
