@@ -223,6 +223,7 @@ def score(answer: str, truth: str, cutoff: float | None, as_json: bool) -> None:
     help="Dose [e⁻/Å² per image]; repeat for several. [default: the card's]",
 )  # fmt: skip
 @click.option("--rmsd", type=float, help="Also the dose that this precision [pm] needs.")
+@click.option("--tracing-error", type=float, help="Also the dose at which this error (0.05) can be reached.")
 @click.option(
     "--marginal", "unknown", multiple=True, metavar="NAME",
     help="Unknown too: amplitudes, species, widths, background, shifts, scales or angles; repeatable.",
@@ -234,6 +235,7 @@ def limit(
     dataset: str,
     doses: tuple[float, ...],
     rmsd: float | None,
+    tracing_error: float | None,
     unknown: tuple[str, ...],
     as_json: bool,
     root: str | None,
@@ -246,8 +248,10 @@ def limit(
     """
     from dosebench.limiting import limit_lines, limit_report
 
-    found = limit_report(dataset, doses, rmsd, unknown, root=root, progress=not quiet)
-    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(limit_lines(found)))
+    report = limit_report(
+        dataset, doses, rmsd, unknown, tracing_error=tracing_error, root=root, progress=not quiet
+    )
+    click.echo(json.dumps(report, indent=2) if as_json else "\n".join(limit_lines(report)))
 
 
 @main.command()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
 
+from benchmarks.limits.detectable import detectable, dose_to_trace
 from benchmarks.limits.limit import Limit
 from benchmarks.limits.needed import dose_needed
-from benchmarks.limits.stored import limits
+from benchmarks.limits.stored import limits, problem_of
 from benchmarks.limits.unknowns import check_names
 from datasets.catalog import load_dataset
 from datasets.errors import InputError
@@ -23,6 +25,7 @@ def limit_report(
     rmsd: float | None,
     unknown: Sequence[str],
     *,
+    tracing_error: float | None = None,
     root: str | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -36,6 +39,8 @@ def limit_report(
         raise InputError(f"--dose must be positive [e⁻/Å² per image], got {', '.join(map(str, doses))}")
     if rmsd is not None and not 0 < rmsd < math.inf:
         raise InputError(f"--rmsd must be a positive length [pm], got {rmsd}")
+    if tracing_error is not None and not 0 < tracing_error < 1:
+        raise InputError(f"--tracing-error must be between 0 and 1, got {tracing_error}")
     store = DatasetStore(card, root)
     wanted = sorted(doses or card.doses)
     if not store.has_expected():
@@ -64,7 +69,19 @@ def limit_report(
             "bound": _finite(dose_needed(rmsd, found, at)),
             "with_floor": _finite(dose_needed(rmsd, found, at, floor=True)),
         }
+    if tracing_error is not None:
+        report["detectable"] = _detectable(store, wanted, tracing_error)
     return report
+
+
+def _detectable(store: DatasetStore, doses: Sequence[float], wanted: float) -> dict[str, Any]:
+    problem = problem_of(store)
+    rows = [detectable(problem, dose) for dose in doses]
+    return {
+        "wanted": wanted,
+        "dose": _finite(dose_to_trace(wanted, lambda dose: detectable(problem, dose))),
+        "at": [asdict(row) | {"tracing_error": row.tracing_error} for row in rows],
+    }
 
 
 def _finite(value: float) -> float | None:
@@ -108,6 +125,12 @@ def limit_lines(report: dict[str, Any]) -> list[str]:
             f"{needed['rmsd']:g} pm needs {_needs(needed['bound'], report)} by the bound alone,",
             f"  {_needs(needed['with_floor'], report)} with the floor",
         ]
+    if told := report.get("detectable"):
+        lines.append("atoms told from noise one by one, with all others known to be there:")
+        for row in told["at"]:
+            parts = [f"{100 * row[name]:.3g} %" for name in ("found", "false", "tracing_error")]
+            lines.append("  {:.4g}: {} found, {} false, tracing error {}".format(row["dose"], *parts))
+        lines.append(f"  a tracing error of {100 * told['wanted']:g} % needs {_needs(told['dose'], report)}")
     return lines
 
 

@@ -18,7 +18,7 @@ def limit(*arguments: object) -> Result:
 
 def test_the_bound_by_dose_and_the_dose_that_a_precision_needs(folder: Path) -> None:
     """The noise-free images are made first; the card says what they cost."""
-    result = limit("tiny.yaml", "--rmsd", 10)
+    result = limit("tiny.yaml", "--rmsd", 10, "--tracing-error", 0.05)
     assert result.exit_code == 0, result.output
     assert "made first. well under a second" in result.stderr
     assert "positions unknown" in result.stdout
@@ -26,6 +26,7 @@ def test_the_bound_by_dose_and_the_dose_that_a_precision_needs(folder: Path) -> 
     assert heads.split() == ["dose", "bound", "Au", "Cu", "floor", "bound", "&", "floor"]
     assert float(low.split()[1]) > 5 * float(high.split()[1])
     assert "10 pm needs" in result.stdout
+    assert "a tracing error of 5 % needs" in result.stdout
 
     marginal = limit("tiny.yaml", "--dose", 1e4, "--marginal", "amplitudes", "--marginal", "shifts", "--json")
     alone = limit("tiny.yaml", "--dose", 1e4, "--rmsd", 10, "--json", "--quiet")
@@ -44,6 +45,7 @@ def test_the_bound_by_dose_and_the_dose_that_a_precision_needs(folder: Path) -> 
     [
         (("--dose", -1), "--dose must be positive"),
         (("--rmsd", 0), "--rmsd must be a positive length"),
+        (("--tracing-error", 2), "--tracing-error must be between 0 and 1"),
         (("--marginal", "amplitude"), "amplitudes"),
         (("--marginal", "amplitudes", "--marginal", "species"), "cannot both be unknown"),
     ],
