@@ -65,7 +65,10 @@ class BicubicSurface:
 
     def gradient(self, points: FloatArray) -> FloatArray:
         """Slopes (n, 2) along x and y at `points` (n, 2), per Å."""
-        return np.asarray(np.stack([self._derivative(points, 1, 0), self._derivative(points, 0, 1)], axis=-1))
+        slopes: FloatArray = np.stack(
+            [self._derivative(points, 1, 0), self._derivative(points, 0, 1)], axis=-1, dtype=np.float64
+        )
+        return slopes
 
     def _derivative(self, points: FloatArray, of_x: int, of_y: int) -> FloatArray:
         parts = []
