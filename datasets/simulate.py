@@ -16,7 +16,7 @@ import xarray as xr
 
 from datasets.catalog import DatasetCard
 from datasets.errors import InputError
-from datasets.imaging.detector import draw_counts, noise_seed
+from datasets.imaging.detector import draw_counts, mean_counts, noise_seed
 from datasets.schema import make_measurement
 from datasets.store import DatasetStore
 from datasets.structures import make_structure
@@ -24,6 +24,11 @@ from datasets.structures import make_structure
 SERIES = {"adf": "adf_series", "hrtem": "hrtem_series"}
 """Modality → the module of `datasets.imaging` that has its `check`, `check_field_of_view`, `expected` and
 `optics`."""
+
+NOISE_FREE_DOSE = 1e9
+"""The dose [e⁻/Å² per image] that a measurement without noise states, which is what is served at the dose `inf`.
+Its counts are those expected at that dose, as floats: a likelihood that knows nothing of this weighs them as
+it should, noise being 1.8e-4 of what a pixel of 0.18 Å counts."""
 
 
 def series_module(card: DatasetCard) -> ModuleType:
@@ -41,11 +46,12 @@ def simulate(
 ) -> DatasetStore:
     """The store of `card` below `root` with the counts of all `doses` [e⁻/Å² per image] and `replicates`.
 
-    Without `doses`, those of the card. Raises `InputError` before any long work, `StoreError` when the disk
+    Without `doses`, those of the card. A dose of infinity is the image without noise (`NOISE_FREE_DOSE`), of
+    which all replicates are the same. Raises `InputError` before any long work, `StoreError` when the disk
     fills or a stored piece is damaged.
     """
     wanted = card.doses if doses is None else tuple(doses)
-    if not wanted or not all(np.isfinite(dose) and dose > 0 for dose in wanted):
+    if not wanted or not all(dose > 0 for dose in wanted):
         raise InputError(
             f"dataset {card.name}: doses must be positive numbers [e⁻/Å² per image], got {wanted}"
         )
@@ -73,18 +79,25 @@ def _measure(
     card: DatasetCard, expected: xr.Dataset, elements: Sequence[str], dose: float, replicate: int
 ) -> xr.Dataset:
     series = series_module(card)
-    counts: npt.NDArray[np.int64] = draw_counts(
-        expected["expected"].values, dose, card.background, noise_seed(card.name, dose, replicate)
-    )
+    noise_free = bool(np.isinf(dose))
+    stated = NOISE_FREE_DOSE if noise_free else dose
+    counts: npt.NDArray[np.float64 | np.int64]
+    if noise_free:
+        counts = mean_counts(expected["expected"].values, stated, card.background)
+    else:
+        seed = noise_seed(card.name, dose, replicate)
+        counts = draw_counts(expected["expected"].values, dose, card.background, seed)
     data = make_measurement(
         card.imaging.modality,
         counts,
         {str(name): coord.values for name, coord in expected.coords.items()},
-        dose_per_area=dose,
+        dose_per_area=stated,
         pixel_size=card.imaging.pixel_size,
         background=card.background,
         elements=elements,
         optics=series.optics(card),
     )
     data.attrs.update(engine=card.imaging.engine, dataset=card.name, replicate=replicate)
+    if noise_free:
+        data.attrs["noise_free"] = 1
     return data

@@ -6,7 +6,8 @@
     ROOT/NAME-KEY.zarr/truth                     numbers, positions [Å]
     ROOT/NAME-KEY.zarr/expected                  noise-free images per unit dose, float32
     ROOT/NAME-KEY.zarr/counts/dose-8000/replicate-0
-                                                 a measurement, in the smallest integer that holds it
+                                                 a measurement, in the smallest integer that holds it;
+                                                 dose-inf is the one without noise, in floats
 
 Each leaf is a piece (`datasets.pieces`). Every (dose, replicate) has its own, so that doses and replicates
 are added without touching what is there; `DatasetStore.series` shows them as one array (dose, replicate, …).
@@ -87,10 +88,13 @@ class DatasetStore:
         return read_piece(self._expected_url)
 
     def write_counts(self, measurement: xr.Dataset, dose: float, replicate: int) -> None:
-        """Store the counts of one dose and replicate, as the smallest unsigned integer that holds them."""
+        """Store the counts of one dose and replicate, as the smallest unsigned integer that holds them; those
+        without noise, at an infinite dose, as float64.
+        """
         check_measurement(measurement, where=self.card.name)
         counts = measurement["counts"]
-        data = measurement.assign(counts=counts.astype(smallest_unsigned(counts.values), keep_attrs=True))
+        kind = np.dtype(np.float64) if np.isinf(dose) else smallest_unsigned(counts.values)
+        data = measurement.assign(counts=counts.astype(kind, keep_attrs=True))
         write_piece(self.counts_url(dose, replicate), data, chunks={"counts": (1, *counts.shape[1:])})
 
     def measurement(self, dose: float, replicate: int) -> xr.Dataset:

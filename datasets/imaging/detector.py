@@ -205,11 +205,33 @@ def noise_seed(dataset_name: str, dose: float, replicate: int) -> np.random.Seed
     return np.random.SeedSequence(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big"))
 
 
+def mean_counts(
+    expected: npt.NDArray[np.floating], dose: float, background: float
+) -> npt.NDArray[np.float64]:
+    """What is counted on average of `expected` [electron per pixel and unit dose] at `dose` [e⁻/Å²], beside a
+    `background` [e⁻/pixel].
+    """
+    return expected.astype(np.float64) * dose + background
+
+
 def draw_counts(
     expected: npt.NDArray[np.floating], dose: float, background: float, seed: np.random.SeedSequence
 ) -> npt.NDArray[np.int64]:
     """Poisson counts of `expected` [electron per pixel and unit dose] at `dose` [e⁻/Å²] plus `background`
     [e⁻/pixel].
     """
-    mean = expected.astype(np.float64) * dose + background
-    return np.random.default_rng(seed).poisson(mean)
+    return np.random.default_rng(seed).poisson(mean_counts(expected, dose, background))
+
+
+def draw_electrons(
+    expected: npt.NDArray[np.floating], n_electrons: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """A sparse image: `n_electrons` drawn one by one from `expected` (n_y, n_x), normalised to a probability.
+
+    That is how Zhang et al. (2026) make images of a dose. A total that is itself Poisson makes Poisson counts
+    of this, independent between pixels; with the total fixed they are multinomial, so that every pixel's
+    variance is less by the part of the electrons that it gets, one in 65,536 here.
+    """
+    probability = np.asarray(expected, dtype=np.float64).ravel()
+    probability = probability / probability.sum()
+    return rng.multinomial(n_electrons, probability).reshape(np.shape(expected))

@@ -20,7 +20,9 @@ point spread. So counts are Poisson and independent between pixels, the modulati
 of the square pixel times the Gaussian of `psf_sigma`, and DQE(k) = dqe · MTF(k)². A camera that integrates
 charge instead blurs its noise too.
 
-Operations: two FFTs per slice, and one per focus and direction, on the square of (image + margin) / sampling.
+Operations: two FFTs per slice on the square of (image + margin) / sampling points, and one per defocus and
+direction on that of the image. Both grow as the number of pixels; the number of atoms adds the potential, a
+fraction of a second per thousand and slice.
 """
 
 from __future__ import annotations
@@ -42,24 +44,27 @@ from datasets.imaging.potential import thermal_displacements
 FloatArray = npt.NDArray[np.float64]
 Spectrum = npt.NDArray[np.complex64]
 
-MARGIN = 3.0
+MARGIN = 6.0
 """Empty space around the image in which the wave is computed too [Å]; the field is periodic."""
+CUTOFF = 2.5
+"""What is scattered beyond this spatial frequency [1/Å] is left out of the image, as by an aperture. The wave
+and its multiple scattering are computed to as far as the sampling carries."""
 REACH = 4.0
 """Defoci up to this many standard deviations of the focal spread are summed over."""
-FREQUENCY = 1.6
-"""Spatial frequency [1/Å] up to which the sums over focus and direction must hold; beyond, carbon scatters
-5 % of what it does forward."""
+ATOM = 2.0
+"""How far from its centre along z the potential of an atom is taken into account [Å]."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """The square on which the wave is computed: n × n points `sampling` [Å] apart, every `step`-th the centre
-    of a pixel; the origin of the specimen frame is point n // 2. Slices begin at `entrance` [Å].
+    """The square on which the wave is computed: n × n points `sampling` [Å] apart, a whole number of them per
+    pixel; the image is computed on n_image × n_image points. The origin of the specimen frame is the point in
+    the middle, n // 2 or n_image // 2. Slices begin at `entrance` [Å].
     """
 
     n: int
+    n_image: int
     sampling: float
-    step: int
     entrance: float
     n_slices: int
     slice_thickness: float
@@ -72,17 +77,15 @@ class Field:
 
 def make_field(imaging: HrtemCard, positions: FloatArray) -> Field:
     """The field of an image of `positions` (…, n_atoms, 3) [Å]."""
-    step = max(1, int(np.ceil(imaging.pixel_size / imaging.potential_sampling - 1e-9)))
-    pixels = fast_size(imaging.n_pixels + 2 * int(np.ceil(MARGIN / imaging.pixel_size)))
+    pixels = fast_size(imaging.n_pixels + 2 * math.ceil(MARGIN / imaging.pixel_size))
+    # the square of a wave that ends at CUTOFF ends at twice that, and so is sampled without aliasing
+    coarse = math.ceil(4 * CUTOFF * imaging.pixel_size - 1e-9)
+    fine = max(coarse, math.ceil(imaging.pixel_size / imaging.potential_sampling - 1e-9))
     low, high = positions[..., 2].min() - ATOM, positions[..., 2].max() + ATOM
-    n_slices = max(1, int(np.ceil((high - low) / imaging.slice_thickness)))
-    entrance = (low + high - n_slices * imaging.slice_thickness) / 2
-    sampling = imaging.pixel_size / step
-    return Field(pixels * step, sampling, step, float(entrance), n_slices, imaging.slice_thickness)
-
-
-ATOM = 2.0
-"""How far from its centre along z the potential of an atom is taken into account [Å]."""
+    n_slices = max(1, math.ceil((high - low) / imaging.slice_thickness))
+    entrance = float((low + high - n_slices * imaging.slice_thickness) / 2)
+    sampling = imaging.pixel_size / fine
+    return Field(pixels * fine, pixels * coarse, sampling, entrance, n_slices, imaging.slice_thickness)
 
 
 def hrtem_image(
@@ -106,12 +109,14 @@ def hrtem_image(
     images = []
     for positions in displaced:
         wave = exit_wave(Atoms(numbers=atoms.numbers, positions=positions), imaging.energy_eV, field)
-        images.append(intensity(wave, imaging, field.sampling, defocus))
-    return detect(np.mean(images, axis=0), imaging, field)
+        images.append(intensity(wave, imaging, field.extent, defocus))
+    return detect(np.mean(images, axis=0), imaging, field.extent)
 
 
 def exit_wave(atoms: Atoms, energy: float, field: Field) -> Spectrum:
-    """Spectrum (n, n) as [ky, kx], in FFT order, of the wave behind `atoms`, as seen in the plane z = 0."""
+    """Spectrum (n_image, n_image) as [ky, kx], in FFT order, of the wave behind `atoms`, 1 in vacuum, as it
+    would be in the plane z = 0 without them.
+    """
     origin = field.n // 2 * field.sampling
     depth = field.n_slices * field.slice_thickness
     cell = Atoms(
@@ -129,12 +134,18 @@ def exit_wave(atoms: Atoms, energy: float, field: Field) -> Spectrum:
         device="cpu",
     )
     wave = abtem.PlaneWave(energy=energy, device="cpu").multislice(potential.build(lazy=False)).compute()
-    spectrum = fft.fft2(np.ascontiguousarray(wave.array.T))
+    spectrum = cropped(fft.fft2(np.ascontiguousarray(wave.array.T)), field.n_image)
     # a slice acts in its first plane and stands for what lies half a slice behind
     beyond = field.entrance + depth + field.slice_thickness / 2
-    ky, kx = frequencies(field.n, field.sampling)
+    ky, kx = frequencies(field.n_image, field.extent / field.n_image)
     phase = np.pi * float(energy2wavelength(energy)) * beyond * (ky**2 + kx**2)
     return np.asarray(spectrum * np.exp(1j * phase), dtype=np.complex64)
+
+
+def cropped(spectrum: npt.NDArray[np.complexfloating], n: int) -> npt.NDArray[np.complexfloating]:
+    """The lowest n × n frequencies, n even, of a `spectrum` in FFT order; waves keep their heights."""
+    kept = np.r_[: n // 2, -(n // 2) : 0]
+    return spectrum[np.ix_(kept, kept)] * (n / len(spectrum)) ** 2
 
 
 def frequencies(n: int, sampling: float) -> tuple[FloatArray, FloatArray]:
@@ -161,16 +172,16 @@ def transfer(
 def focal_distribution(spread: float, wavelength: float) -> tuple[FloatArray, FloatArray]:
     """Defoci [Å] relative to their mean, and weights that sum to 1, of a normal distribution.
 
-    Evenly spaced: half a standard deviation apart, or finer, so that the phase of a beam at `FREQUENCY` turns
-    by no more than half a revolution from one to the next.
+    Evenly spaced, so finely that no beam up to `CUTOFF`, whose phase turns from one defocus to the next by
+    nearly a whole revolution, comes back into step.
     """
     if spread == 0:
         return np.zeros(1), np.ones(1)
-    spacing = min(spread / 2, 1 / (wavelength * FREQUENCY**2))
-    half = int(np.ceil(REACH * spread / spacing))
-    defoci = spacing * np.arange(-half, half + 1)
+    spacing = 2 / (wavelength * CUTOFF**2 + REACH / (np.pi * spread))
+    half = math.ceil(REACH * spread / spacing)
+    defoci: FloatArray = spacing * np.arange(-half, half + 1, dtype=np.float64)
     weights = np.exp(-0.5 * (defoci / spread) ** 2)
-    return defoci, weights / weights.sum()
+    return defoci, np.asarray(weights / weights.sum())
 
 
 def illumination(semiangle: float, rate: float) -> tuple[FloatArray, FloatArray]:
@@ -192,15 +203,19 @@ def illumination(semiangle: float, rate: float) -> tuple[FloatArray, FloatArray]
     return points, shares
 
 
-def intensity(spectrum: Spectrum, imaging: HrtemCard, sampling: float, defocus: float) -> FloatArray:
-    """The image (n, n) of an exit wave given by its `spectrum`, over that of vacuum, before the detector."""
+def intensity(spectrum: Spectrum, imaging: HrtemCard, extent: float, defocus: float) -> FloatArray:
+    """The image (n, n) of an exit wave given by its `spectrum` (n, n) on a field of width `extent` [Å], over
+    that of vacuum, before the detector.
+    """
     wavelength = float(energy2wavelength(imaging.energy_eV))
     n = len(spectrum)
-    ky, kx = frequencies(n, sampling)
-    aperture = None if imaging.aperture_mrad is None else imaging.aperture_mrad * 1e-3
+    ky, kx = frequencies(n, extent / n)
+    aperture = wavelength * CUTOFF
+    if imaging.aperture_mrad is not None:
+        aperture = min(aperture, imaging.aperture_mrad * 1e-3)
     semiangle = imaging.convergence_mrad * 1e-3
-    slope = abs(imaging.Cs * wavelength**2 * FREQUENCY**2) + abs(defocus) + REACH * imaging.focal_spread
-    directions, shares = illumination(semiangle, 2 * np.pi * semiangle * FREQUENCY * slope)
+    slope = abs(imaging.Cs * aperture**2) + abs(defocus) + REACH * imaging.focal_spread
+    directions, shares = illumination(semiangle, 2 * np.pi * semiangle * aperture / wavelength * slope)
     defoci, weights = focal_distribution(imaging.focal_spread, wavelength)
     total = np.zeros((n, n))
     for direction, share in zip(directions / wavelength, shares, strict=True):
@@ -218,11 +233,11 @@ def transfer_of_focus(k: FloatArray, wavelength: float, defocus: float) -> npt.N
     return np.exp(1j * np.pi * wavelength * defocus * k**2).astype(np.complex64)
 
 
-def envelopes(n: int, imaging: HrtemCard, sampling: float, defocus: float) -> FloatArray:
-    """Temporal times spatial envelope (n, n) of the quasi-coherent approximation, for comparison only."""
+def envelopes(k: FloatArray, imaging: HrtemCard, defocus: float) -> FloatArray:
+    """Temporal times spatial envelope at the spatial frequencies `k` [1/Å]: what the sums leave of the
+    interference of a beam with the direct one, to lowest order in the semiangle.
+    """
     wavelength = float(energy2wavelength(imaging.energy_eV))
-    ky, kx = frequencies(n, sampling)
-    k = np.hypot(ky, kx)
     temporal = np.exp(-0.5 * (np.pi * wavelength * imaging.focal_spread * k**2) ** 2)
     # an even disc has a variance of semiangle²/4 along each axis
     slope = 2 * np.pi * k * (imaging.Cs * wavelength**2 * k**2 - defocus)
@@ -236,10 +251,14 @@ def modulation_transfer(ky: FloatArray, kx: FloatArray, imaging: HrtemCard) -> F
     return np.asarray(np.sinc(ky * p) * np.sinc(kx * p) * blur)
 
 
-def detect(image: FloatArray, imaging: HrtemCard, field: Field) -> FloatArray:
-    """What the pixels (n_pixels, n_pixels) collect of an `image` (n, n) on the field, over that of vacuum."""
-    ky, kx = frequencies(field.n, field.sampling)
+def detect(image: FloatArray, imaging: HrtemCard, extent: float) -> FloatArray:
+    """What the pixels (n_pixels, n_pixels) collect of an `image` (n, n) of width `extent` [Å], over that of
+    vacuum.
+    """
+    n = len(image)
+    step = round(imaging.pixel_size / (extent / n))
+    ky, kx = frequencies(n, extent / n)
     seen = fft.ifft2(fft.fft2(image) * modulation_transfer(ky, kx, imaging)).real
-    first = field.n // 2 - field.step * (imaging.n_pixels // 2)
-    kept = slice(first, first + field.step * imaging.n_pixels, field.step)
+    first = n // 2 - step * (imaging.n_pixels // 2)
+    kept = slice(first, first + step * imaging.n_pixels, step)
     return np.maximum(seen[kept, kept], 0)
