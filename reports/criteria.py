@@ -47,7 +47,7 @@ def _threshold(
     return Threshold(
         structure=f"{record['base']} ({record['engine']})" if several or linear else record["base"],
         method=record["reconstructor"],
-        criterion=" and ".join(map(_criterion_text, criteria)),
+        criterion=" and ".join(map(criterion_text, criteria)),
         joint=joint,
         dose=number(dose),
         low=number(low),
@@ -67,7 +67,7 @@ def _side(dose: float) -> str:
     return "below" if dose == BELOW else "above" if dose == ABOVE else ""
 
 
-def _criterion_text(criterion: Criterion) -> str:
+def criterion_text(criterion: Criterion) -> str:
     """`tracing error ≤ 5 %`."""
     card = get_metric(criterion.metric)
     element = criterion.metric.removeprefix(card.key).strip("_")
