@@ -12,9 +12,9 @@ from scipy.spatial.transform import Rotation
 from benchmarks.metrics.match import match_positions
 from benchmarks.metrics.position import position_scores
 from datasets.schema import pixel_axis
-from recon.atoms.gaussian_images import GaussianAtoms
 from recon.atoms.refine import refine
 from recon.atoms.trace import trace
+from recon.project.gaussian_atoms import GaussianAtoms
 from recon.project.geometry import Geometry
 
 LATTICE = 4.08

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from recon.align.atom_images import ALONG_X, ALONG_Y, CONSTANT, SQUARE, moments, render
+from recon.project.gaussian_atoms import GaussianAtoms
 from recon.project.geometry import Geometry
 
 FloatArray = npt.NDArray[np.float64]
@@ -18,6 +18,9 @@ SCALE, SHIFT, TURN, WIDTH = slice(0, 1), slice(1, 3), slice(3, 6), slice(6, 7)
 """A step in the numbers of a model is one vector: for every atom its position x, y, z [Å] and its height,
 then for every tilt its scale, its shift along x and y [Å], the vector of a small rotation about the axes of
 the laboratory [rad], and the width σ² [Å²]."""
+
+REACH = 3.5
+"""Half the window in units of the width of an atom: beyond it lie 0.2 % of its intensity."""
 
 LEAST_WIDTH = 0.5
 """The part of a width that a single step leaves of it."""
@@ -67,22 +70,28 @@ class AtomImages:
 
     def __init__(self, model: AtomModel, geometry: Geometry) -> None:
         self.model, self._size = model, geometry.pixel_size
-        self._shape = len(geometry.y), len(geometry.x)
         turns = model.rotations.as_matrix()
         self._rows = turns[:, :2, :]
         self._turned = np.einsum("tij,nj->tni", turns, model.positions)
         corner = np.array([geometry.x[0], geometry.y[0]])
-        self._places = (self._turned[:, :, :2] + model.shifts[:, None, :] - corner) / self._size
-        self._sigma = np.sqrt(model.widths) / self._size
-        self._variance = (self._sigma**2)[:, None]
-        self._norm = 1 / (2 * np.pi * self._variance)
-        self._peaks = model.scales[:, None] * model.heights * self._norm
+        places = (self._turned[:, :, :2] + model.shifts[:, None, :] - corner) / self._size
+        self._atoms = GaussianAtoms(
+            np.ascontiguousarray(places[..., 0]),
+            np.ascontiguousarray(places[..., 1]),
+            np.zeros(len(model.heights)),
+            np.tile(np.eye(2), (len(turns), 1, 1)),
+            (len(geometry.y), len(geometry.x)),
+            blur=model.widths / self._size**2,
+            reach=REACH,
+            precision=np.float64,
+        )
+        self._bright = model.scales[:, None] * model.heights
 
     def render(self) -> FloatArray:
         """The images."""
-        weights = np.zeros((*self._peaks.shape, 4))
-        weights[..., CONSTANT] = self._peaks
-        return render(self._places, self._sigma, weights, self._shape)
+        weights = np.zeros((*self._bright.shape, 4))
+        weights[..., 0] = self._bright
+        return np.asarray(self._atoms.render(weights), dtype=np.float64)
 
     def derivative(self, step: FloatArray) -> FloatArray:
         """The change of the images with a small `step`."""
@@ -92,33 +101,27 @@ class AtomImages:
         moved = np.einsum("tij,nj->tni", self._rows, atoms[:, :3]) + tilts[:, None, SHIFT]
         moved[..., 0] += about_y * z - about_z * y
         moved[..., 1] += about_z * x - about_x * z
-        blurred = self._peaks * tilts[:, WIDTH] / self._size**2 / self._variance
-        dimmed = self.model.scales[:, None] * atoms[:, 3] + tilts[:, SCALE] * self.model.heights
-        weights = np.empty((*self._peaks.shape, 4))
-        weights[..., CONSTANT] = dimmed * self._norm - blurred
-        slope = (self._peaks / (self._size * self._variance))[..., None]
-        weights[..., ALONG_X : ALONG_Y + 1] = slope * moved
-        weights[..., SQUARE] = blurred / (2 * self._variance)
-        return render(self._places, self._sigma, weights, self._shape)
+        weights = np.empty((*self._bright.shape, 4))
+        weights[..., 0] = self.model.scales[:, None] * atoms[:, 3] + tilts[:, SCALE] * self.model.heights
+        weights[..., 1:3] = self._bright[..., None] * moved / self._size
+        weights[..., 3] = self._bright * tilts[:, WIDTH] / self._size**2
+        return np.asarray(self._atoms.render(weights), dtype=np.float64)
 
     def adjoint(self, images: FloatArray) -> FloatArray:
         """The adjoint of `derivative`."""
-        sums = moments(self._places, self._sigma, images)
-        slope = (self._peaks / (self._size * self._variance))[..., None]
-        pull = slope * sums[..., ALONG_X : ALONG_Y + 1]
+        sums = self._atoms.moments(images, by_tilt=True)
+        pull = self._bright[..., None] * sums[..., 1:3] / self._size
         x, y, z = (self._turned[:, :, axis] for axis in range(3))
-        bright = self._norm * sums[..., CONSTANT]
         atoms = np.empty((len(self.model.heights), N_ATOM))
         atoms[:, :3] = np.einsum("tij,tni->nj", self._rows, pull)
-        atoms[:, 3] = self.model.scales @ bright
-        tilts = np.empty((len(self._sigma), N_TILT))
-        tilts[:, 0] = bright @ self.model.heights
+        atoms[:, 3] = self.model.scales @ sums[..., 0]
+        tilts = np.empty((len(images), N_TILT))
+        tilts[:, 0] = sums[..., 0] @ self.model.heights
         tilts[:, SHIFT] = pull.sum(axis=1)
         tilts[:, 3] = -np.sum(z * pull[..., 1], axis=1)
         tilts[:, 4] = np.sum(z * pull[..., 0], axis=1)
         tilts[:, 5] = np.sum(x * pull[..., 1] - y * pull[..., 0], axis=1)
-        spread = sums[..., SQUARE] / (2 * self._variance) - sums[..., CONSTANT]
-        tilts[:, 6] = np.sum(self._peaks * spread / self._variance, axis=1) / self._size**2
+        tilts[:, 6] = np.sum(self._bright * sums[..., 3], axis=1) / self._size**2
         return np.concatenate([atoms.ravel(), tilts.ravel()])
 
     def squares(self, weights: FloatArray) -> FloatArray:
@@ -126,13 +129,16 @@ class AtomImages:
 
         Those of the tilts are exact; those of an atom are as if it lay on even weights.
         """
-        n, n_tilt = len(self.model.heights), len(self._sigma)
-        # g² is a Gaussian of the same centre and 1/√2 of the width
-        sums = moments(self._places, self._sigma / np.sqrt(2), weights**2)
-        slope = (self._peaks / (self._size * self._variance)) ** 2 * sums[..., SQUARE] / 2
+        n, n_tilt = len(self.model.heights), len(weights)
+        variance = (self.model.widths / self._size**2)[:, None]
+        sums = self._atoms.squared().moments(weights**2, by_tilt=True)
+        # ∫ G² and ∫ |d|² G², from those of a Gaussian of half the variance
+        plain = sums[..., 0] / (4 * np.pi * variance)
+        square = variance / 2 * (variance * sums[..., 3] + 2 * sums[..., 0]) / (4 * np.pi * variance)
+        slope = (self._bright / (self._size * variance)) ** 2 * square / 2
         atoms = np.empty((n, N_ATOM))
         atoms[:, :3] = np.einsum("tij,tn->nj", self._rows**2, slope)
-        atoms[:, 3] = np.sum((self.model.scales[:, None] * self._norm) ** 2 * sums[..., CONSTANT], axis=0)
+        atoms[:, 3] = np.sum(self.model.scales[:, None] ** 2 * plain, axis=0)
         tilts = np.empty((n_tilt, N_TILT))
         for column in range(N_TILT):
             step = np.zeros(N_ATOM * n + N_TILT * n_tilt)

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from scipy.spatial import KDTree
 
-from recon.atoms.gaussian_images import REACH, GaussianAtoms, Images
+from recon.project.gaussian_atoms import REACH, GaussianAtoms, Images
 
 FloatArray = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from recon.atoms.gaussian_images import GaussianAtoms, Images
+from recon.project.gaussian_atoms import GaussianAtoms, Images
 
 FloatArray = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -25,7 +25,7 @@ class LinearisedFit:
     are positions, intensities and widths; `height_groups` and `width_groups` (n,) number the one that each
     atom follows. J is never held and never cut off at an atom: neighbours that overlap on some images are
     moved together. D is the block diagonal of JᵀWJ for atoms that stand alone, 3 × 3 for positions; it also
-    preconditions. One inner iteration costs a derivative and an adjoint (`gaussian_images`).
+    preconditions. One inner iteration costs a rendering and its adjoint (`recon.project.gaussian_atoms`).
     """
 
     def __init__(
@@ -36,20 +36,18 @@ class LinearisedFit:
         height_groups: Labels,
         width_groups: Labels,
     ) -> None:
-        self.atoms, self.weights = atoms, weights
+        self.atoms, self.weights, self.heights = atoms, weights, heights
         self.height_groups, self.width_groups = height_groups, width_groups
-        self.value = 1 / (2 * np.pi * atoms.sigma**2)
-        self.intensity = heights * self.value
-        self.slope = self.intensity / atoms.sigma**2
-        overlaps = atoms.overlaps(weights)
-        total = overlaps.sum(axis=0)
-        # ∫ d² g² = σ²/2 ∫ g² along each image axis; a width has 2/σ² times the curvature of an intensity
-        outer = np.einsum("tki,tkj->tij", atoms.rows, atoms.rows).reshape(len(overlaps), 9)
-        self.blocks = (self.slope**2 * atoms.sigma**2 / 2)[:, None] * (overlaps.T @ outer)
+        self.widening = 2 * heights * atoms.sigma
+        overlaps = atoms.overlaps(weights) / (2 * np.pi * atoms.variances) ** 2
+        # ∫ d² G² = v/2 ∫ G² along each image axis, and ∫ (∂G/∂v)² = ∫ G² / 2v²
+        outer = np.einsum("tki,tkj->tij", atoms.rows, atoms.rows).reshape(len(overlaps), -1)
+        self.blocks = heights[:, None] ** 2 * ((overlaps / (2 * atoms.variances)).T @ outer)
         self.of_positions = self.blocks[:, ::4].sum(axis=1) / 3
         self.ridge = RIDGE * float(np.median(self.of_positions))
-        self.of_heights = _grouped(self.value**2 * total, height_groups)
-        self.of_widths = _grouped(2 * self.intensity**2 / atoms.sigma**2 * total, width_groups)
+        self.of_heights = _grouped(overlaps.sum(axis=0), height_groups)
+        of_variances = (overlaps / (2 * atoms.variances**2)).sum(axis=0)
+        self.of_widths = _grouped(self.widening**2 * of_variances, width_groups)
 
     def gradient(self, residual: Images) -> Step:
         """JᵀW r of images `residual` (n_tilt, n_y, n_x): the direction in which Σ W r² falls."""
@@ -95,12 +93,8 @@ class LinearisedFit:
 
     def apply(self, s: Step, damping: float, added: FloatArray) -> Step:
         """(JᵀWJ + λD) s, with `added` the diagonal of the positions."""
-        heights, widths = s[1][self.height_groups], s[2][self.width_groups] / self.atoms.sigma
-        images = self.atoms.differentiate(
-            self.value * heights - 2 * self.intensity * widths,
-            self.slope[:, None] * s[0],
-            self.slope * widths,
-        )
+        rises, widths = s[1][self.height_groups], self.widening * s[2][self.width_groups]
+        images = self.atoms.render(np.column_stack([rises, self.heights[:, None] * s[0], widths]))
         images *= self.weights
         positions, of_heights, of_widths = self._adjoint(self.atoms.moments(images))
         return (
@@ -110,11 +104,10 @@ class LinearisedFit:
         )
 
     def _adjoint(self, moments: FloatArray) -> Step:
-        widths = (self.slope * moments[:, 4] - 2 * self.intensity * moments[:, 0]) / self.atoms.sigma
         return (
-            self.slope[:, None] * moments[:, 1:4],
-            _grouped(self.value * moments[:, 0], self.height_groups),
-            _grouped(widths, self.width_groups),
+            self.heights[:, None] * moments[:, 1:4],
+            _grouped(moments[:, 0], self.height_groups),
+            _grouped(self.widening * moments[:, 4], self.width_groups),
         )
 
 

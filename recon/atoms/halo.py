@@ -19,7 +19,7 @@ import scipy.fft
 import scipy.optimize
 import scipy.special
 
-from recon.atoms.gaussian_images import GaussianAtoms, Images
+from recon.project.gaussian_atoms import GaussianAtoms, Images
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -113,25 +113,21 @@ class AtomsWithHalo(GaussianAtoms):
         cls, atoms: GaussianAtoms, transfer: npt.NDArray[np.floating] | None, near: FloatArray
     ) -> AtomsWithHalo:
         """`atoms` with the halo of `transfer`."""
-        return cls(atoms.u, atoms.v, atoms.sigma, atoms.rows, atoms.shape, transfer, near)
+        return cls(atoms.u, atoms.v, atoms.sigma, atoms.rows, atoms.shape, transfer=transfer, near=near)
 
-    def project(self, heights: FloatArray) -> Images:
-        """The images (n_tilt, n_y, n_x) of atoms of integrated intensity `heights` (n,)."""
-        return self._filtered(super().project(heights))
+    def render(self, weights: FloatArray) -> Images:
+        """As `GaussianAtoms.render`, with the halo."""
+        return self._filtered(super().render(weights))
 
-    def differentiate(self, constant: FloatArray, linear: FloatArray, quadratic: FloatArray) -> Images:
-        """As `GaussianAtoms.differentiate`, with the halo."""
-        return self._filtered(super().differentiate(constant, linear, quadratic))
-
-    def moments(self, images: Images) -> FloatArray:
+    def moments(self, images: npt.NDArray[np.floating], *, by_tilt: bool = False) -> FloatArray:
         """As `GaussianAtoms.moments`, of images passed through the filter first."""
-        return super().moments(self._filtered(images))
+        return super().moments(self._filtered(images), by_tilt=by_tilt)
 
-    def overlaps(self, images: Images) -> FloatArray:
+    def overlaps(self, images: npt.NDArray[np.floating]) -> FloatArray:
         """As `GaussianAtoms.overlaps`, of the cores alone."""
         return super().overlaps(images) * self.near**2
 
-    def _filtered(self, images: Images) -> Images:
+    def _filtered(self, images: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         if self.transfer is None:
             return images
         spectrum = scipy.fft.rfft2(images)

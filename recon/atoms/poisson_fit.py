@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from recon.atoms.gauss_newton import LinearisedFit, Step
-from recon.atoms.gaussian_images import GaussianAtoms, Images
 from recon.atoms.halo import AtomsWithHalo, Halo
 from recon.atoms.refine import cut
 from recon.atoms.repulsion import Repulsion
+from recon.project.gaussian_atoms import GaussianAtoms, Images
 from recon.project.geometry import Geometry
 
 FloatArray = npt.NDArray[np.float64]

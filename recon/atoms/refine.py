@@ -1,6 +1,6 @@
 """Refinement of atoms against the projections: the positions, intensities and width that explain them best.
 
-Atoms are Gaussians (`recon.atoms.gaussian_images`), fitted to all images at once by Gauss–Newton steps
+Atoms are Gaussians (`recon.project.gaussian_atoms`), fitted to all images at once by Gauss–Newton steps
 whose inner problem keeps the coupling of neighbours (`recon.atoms.gauss_newton`). The refinement of the older
 work of paper 003's group is `recon.atoms.refine_published`.
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from datasets.errors import InputError
 from recon.atoms.gauss_newton import LinearisedFit, Step
-from recon.atoms.gaussian_images import GaussianAtoms, Images
+from recon.project.gaussian_atoms import GaussianAtoms, Images
 from recon.project.geometry import Geometry
 
 FloatArray = npt.NDArray[np.float64]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import scipy.optimize
 
 from recon.atoms.gauss_newton import LinearisedFit
-from recon.atoms.gaussian_images import GaussianAtoms, Images
 from recon.atoms.refine import Refined, check_refinable, cut
+from recon.project.gaussian_atoms import GaussianAtoms, Images
 from recon.project.geometry import Geometry
 
 FloatArray = npt.NDArray[np.float64]
@@ -108,14 +108,13 @@ def _widths(factors: FloatArray, source: float, pixel: float) -> FloatArray:
 def _derivatives(atoms: GaussianAtoms, brightness: FloatArray, labels: Labels, pixel: float) -> Images:
     """Derivatives by each species' intensity, then by each one's B: (2 n_species, n_tilt, n_y, n_x)."""
     found = []
-    still = np.zeros((len(labels), 3))
-    value = 1 / (2 * np.pi * atoms.sigma**2)
-    by_factor = brightness[labels] * value / (16 * np.pi**2 * pixel**2 * atoms.sigma**2)  # dσ/dB = 1/16π²σ
+    by_factor = brightness[labels] / (8 * np.pi**2 * pixel**2)  # dv/dB = 1/8π² [pixel² per Å²]
     for species in range(len(brightness)):
         found.append(atoms.project((labels == species).astype(np.float64)))
     for species in range(len(brightness)):
-        factor = np.where(labels == species, by_factor, 0.0)
-        found.append(atoms.differentiate(-2 * factor, still, factor / atoms.sigma**2))
+        weights = np.zeros((len(labels), 5))
+        weights[:, 4] = np.where(labels == species, by_factor, 0.0)
+        found.append(atoms.render(weights))
     return np.stack(found)
 
 

@@ -18,8 +18,8 @@ import scipy.ndimage
 import torch
 from scipy.spatial import KDTree
 
-from recon.atoms.gaussian_images import Images
 from recon.atoms.poisson_fit import Series, State
+from recon.project.gaussian_atoms import Images
 from recon.project.geometry import Geometry
 from recon.project.projector import Projector
 

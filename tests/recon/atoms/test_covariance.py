@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from recon.atoms.covariance import local_covariance
-from recon.atoms.gaussian_images import GaussianAtoms
+from recon.project.gaussian_atoms import GaussianAtoms
 
 SHAPE = (34, 36)
 PIXEL = 0.4

@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 from datasets.errors import InputError
 from datasets.schema import pixel_axis
 from recon.atoms.gauss_newton import LinearisedFit
-from recon.atoms.gaussian_images import GaussianAtoms
 from recon.atoms.refine import MAX_MOVE, refine
 from recon.atoms.refine_published import refine_published
+from recon.project.gaussian_atoms import GaussianAtoms
 from recon.project.geometry import Geometry
 
 PIXEL, SIGMA = 0.4, 0.5
