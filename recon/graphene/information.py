@@ -6,7 +6,8 @@ information is a sum over the modes of the half plane:
 
     F_ij = n Σ_k w_k Re[∂_i I*(k) ∂_j I(k)],   n the electrons of a frame, w = 2, at k = 0 1.
 
-Cost: 2 K_y K_x (3N)² multiplications and additions, 640 atoms, 127 × 64 modes: 60 Gflop in single precision, 1 s.
+Cost: 2 K_y K_x (3N)² multiplications and additions, 640 atoms, 127 × 64 modes: 60 Gflop in single
+precision, 1 s.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def atom_images(model: FrameModel, positions: FloatArray) -> Columns:
 
 
 def derivatives(model: FrameModel, positions: FloatArray) -> Columns:
-    """Those of the frame with respect to x, y and z [Å] of every atom, (n_atoms, 3, n_modes) as `atom_images`."""
+    """Those of the frame with respect to x, y and z [Å] of every atom, (n_atoms, 3, n_modes) as
+    `atom_images`.
+    """
     return _columns(model, positions, ("x", "y", "z"))
 
 
@@ -57,7 +60,7 @@ def _weights(model: FrameModel) -> FloatArray:
 def _columns(model: FrameModel, positions: FloatArray, which: tuple[str, ...]) -> Columns:
     ky, kx = (k.cpu().numpy().astype(np.float64) for k in (model.ky, model.kx))
     orders = np.arange(model.n_terms)
-    terms = 2 * model.linear() * _weights(model)
+    terms = model.linear() * _weights(model)
     tilt = {"x": -2j * np.pi * kx[None, :], "y": -2j * np.pi * ky[:, None]}
     result = np.empty((len(positions), len(which), 2, len(ky), len(kx)), dtype=np.float32)
     for row, (x, y, z) in zip(result, positions - [*model.origin[::-1], 0], strict=True):

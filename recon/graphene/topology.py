@@ -27,20 +27,23 @@ IntArray = npt.NDArray[np.int64]
 ComplexArray = npt.NDArray[np.complex128]
 
 STRAIN = 0.06
-"""The lattice may differ by this much in scale from graphene's: slopes of a sheet shorten it, by 3 % where it rises
-by 1 Å in 4."""
+"""The lattice may differ by this much in scale from graphene's: slopes of a sheet shorten it, by 3 % where
+it rises by 1 Å in 4."""
 SMOOTHING = 4.0
 """Standard deviation [Å] of the window in which displacements are averaged, about 40 atoms."""
 COUPLING = 2.0
-"""Log odds that a neighbour that is there adds to a site's being occupied, and one that is not takes away. A single
-vacancy is taken for one at 2 σ below half an atom's amplitude where σ = 0.3."""
+"""Log odds that a neighbour that is there adds to a site's being occupied, and one that is not takes away.
+A single vacancy is taken for one at 2 σ below half an atom's amplitude where σ = 0.3."""
 LONGEST_BOND = 1.25
-"""Atoms nearer than this many bonds in the plane are neighbours, three at most; the next nearest are at 1.73."""
+"""Atoms nearer than this many bonds in the plane are neighbours, three at most; the next nearest are at
+1.73."""
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """Reciprocal vectors `g` (3, 2) as (x, y) [1/Å], g₀ + g₁ + g₂ = 0, and the `centre` (2,) [Å] of a hexagon."""
+    """Reciprocal vectors `g` (3, 2) as (x, y) [1/Å], g₀ + g₁ + g₂ = 0, and the `centre` (2,) [Å] of a
+    hexagon.
+    """
 
     g: FloatArray
     centre: FloatArray
@@ -52,8 +55,8 @@ class Lattice:
 
 
 def find_atoms(model: FrameModel, frame: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Positions (n_atoms, 2) as (x, y) [Å] of the atoms of `frame` (n_y, n_x) [e⁻/pixel]; as many as there seem
-    to be.
+    """Positions (n_atoms, 2) as (x, y) [Å] of the atoms of `frame` (n_y, n_x) [e⁻/pixel]; as many as there
+    seem to be.
     """
     contrast = frame / frame.mean() - 1
     lattice = find_lattice(contrast, x, y, model)
@@ -63,7 +66,9 @@ def find_atoms(model: FrameModel, frame: FloatArray, x: FloatArray, y: FloatArra
 
 
 def find_lattice(contrast: FloatArray, x: FloatArray, y: FloatArray, model: FrameModel) -> Lattice:
-    """The lattice with the strongest first-order spots in `contrast` (n_y, n_x), its phases those of hexagons."""
+    """The lattice with the strongest first-order spots in `contrast` (n_y, n_x), its phases those of
+    hexagons.
+    """
     k = 2 / (3 * BOND)
     window = np.outer(np.hanning(len(y)), np.hanning(len(x)))
     scales, turns = np.linspace(1 - STRAIN / 2, 1 + STRAIN, 19), np.deg2rad(np.arange(0, 60, 0.5))
@@ -126,15 +131,15 @@ def occupied(model: FrameModel, frame: FloatArray, sites: FloatArray) -> npt.NDA
 
 
 def bonds(positions: FloatArray) -> IntArray:
-    """Neighbours (n, 3) of every atom at `positions` (n, 2 or 3) [Å], nearest in the plane first, −1 where there are
-    fewer. Bonds are mutual.
+    """Neighbours (n, 3) of every atom at `positions` (n, 2 or 3) [Å], nearest in the plane first, −1 where
+    there are fewer. Bonds are mutual.
     """
     plane = positions[:, :2]
     n = len(plane)
     if n < 2:
         return np.full((n, 3), -1)
     count = min(4, n)
-    distances, near = cKDTree(plane).query(plane, k=count)
+    distances, near = map(np.asarray, cKDTree(plane).query(plane, k=count))
     found = np.full((n, 3), -1)
     found[:, : count - 1] = np.where(distances[:, 1:] < LONGEST_BOND * BOND, near[:, 1:], -1)
     mutual = np.array([[j >= 0 and i in found[j] for j in row] for i, row in enumerate(found)])
@@ -154,14 +159,18 @@ def _displacements(
             np.exp(-2j * np.pi * g[0] * (x - lattice.centre[0])),
         )
         local = -s * contrast * carrier
-        smooth = [gaussian_filter(part, SMOOTHING / pixel, mode="constant") for part in (local.real, local.imag)]
+        smooth = [
+            gaussian_filter(part, SMOOTHING / pixel, mode="constant") for part in (local.real, local.imag)
+        ]
         phases.append(np.arctan2(smooth[1], smooth[0]))
         weights.append(np.hypot(*smooth))
     weight = np.min(weights, axis=0)
     field = np.stack(phases, axis=-1) @ np.linalg.pinv(-2 * np.pi * lattice.g).T
     # where there is no sheet phases are noise: there the field is what it is nearby
     confident = np.clip(weight / np.quantile(weight, 0.75), 0, 1)[..., None] ** 4
-    spread = [gaussian_filter(v, (SMOOTHING / pixel, SMOOTHING / pixel, 0)) for v in (field * confident, confident)]
+    spread = [
+        gaussian_filter(v, (SMOOTHING / pixel, SMOOTHING / pixel, 0)) for v in (field * confident, confident)
+    ]
     blend = confident * field + (1 - confident) * spread[0] / np.maximum(spread[1], 1e-6)
     return np.asarray(blend)
 
