@@ -84,7 +84,7 @@ def _row_cells(
         leads = value.mean is not None and value.mean == best.get((row.dataset, row.dose, metric.key))
         cells.append(
             {
-                **plain(style.number_text(mean), mean),
+                **plain(_text(mean, metric), mean),
                 "interval": interval(value, metric),
                 "best": leads and not payload.method(row.method).control,
             }
@@ -101,8 +101,14 @@ def interval(value: Value, metric: Metric) -> str:
     """The interval of a score as shown below it; nothing when there is none."""
     if value.low is None or value.high is None:
         return ""
-    low, high = (style.number_text(bound * metric.scale) for bound in (value.low, value.high))
-    return "" if low == high == style.number_text((value.mean or 0) * metric.scale) else f"{low} … {high}"
+    low, high = (_text(bound * metric.scale, metric) for bound in (value.low, value.high))
+    return "" if low == high == _text((value.mean or 0) * metric.scale, metric) else f"{low} … {high}"
+
+
+def _text(value: float | None, metric: Metric) -> str:
+    """A score as shown; a ratio has two decimals, for what matters of it is how far it is above 1."""
+    ratio = metric.key in HEADS and value is not None and value < 100
+    return f"{value:.2f}" if ratio else style.number_text(value)
 
 
 def _best(payload: Payload, table: list[Metric]) -> dict[tuple[str, float, str], float]:

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,28 @@ def test_only_tables_scroll_sideways(visit: Visit, size: tuple[int, int]) -> Non
         assert browser.script(
             "const s = document.querySelector('.scroll.tall'); return s.scrollWidth > s.clientWidth"
         )
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_position_errors_name_every_method_within_the_panel(visit: Visit, size: tuple[int, int]) -> None:
+    browser = visit(size)
+    names = (
+        "const p = document.querySelector('[data-errors]');"
+        "return [...p.querySelectorAll('.annotation text')]"
+        ".map(t => [t.textContent, t.getBoundingClientRect()])"
+        ".map(([text, r]) => [text, r.left, r.right, r.top, r.bottom])"
+    )
+    shown = browser.script(names)
+    assert [text for text, *_ in shown] == ["fbp", "sirt[n_iter=20]", "hostile"]
+    left, right = browser.script(
+        "const r = document.querySelector('[data-errors]').getBoundingClientRect(); return [r.left, r.right]"
+    )
+    assert all(left <= box[1] < box[2] <= right + 1 for box in shown)
+    assert all(upper[4] <= lower[3] + 2 for upper, lower in pairwise(shown))
+    symbols = "return document.querySelector('[data-errors]').data.map(t => t.name).filter(Boolean)"
+    assert {"Cramér–Rao bound", "random atoms", "fbp"} <= set(browser.script(symbols))
+    browser.script("document.querySelector('.legend button').click()")
+    assert "fbp" not in browser.script(symbols)
 
 
 def test_columns_sort_from_the_keyboard(visit: Visit) -> None:

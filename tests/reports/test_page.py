@@ -150,6 +150,15 @@ def test_the_table_holds_the_numbers_of_the_results(page: Page, payload: Payload
         assert line[-3:-1] == [str(row.n), str(row.failures)]
 
 
+def test_the_table_has_the_ratio_to_the_limit(page: Page, payload: Payload) -> None:
+    (metric,) = (m for m in table_metrics(payload) if m.key == "rmsd_over_limit")
+    assert "× limit" in page.text
+    assert "× limit: RMSD over the Cramér–Rao bound of the atoms that were matched" in page.text
+    ratios = [m for row in payload.rows if (m := row.values[metric.key].mean) is not None and m > 0]
+    assert ratios
+    assert all(f"{ratio:.2f}" in page.text for ratio in ratios)
+
+
 def test_what_is_beyond_the_sweep_is_a_bound(page: Page, payload: Payload) -> None:
     never = [t for t in payload.thresholds if t.censored == "above"]
     always = [t for t in payload.thresholds if t.censored == "below"]
