@@ -32,6 +32,7 @@ BUILT_IN = {
     "multislice-map": "recon.graphene.gradient:MultisliceMAP",
     "graphene-flat": "recon.graphene.initial:FlatGraphene",
     "graphene-pcd": "recon.graphene.initial:ChargeDensityGraphene",
+    "annealing-md": "recon.graphene.annealing:AnnealingMD",
 }
 
 

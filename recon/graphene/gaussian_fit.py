@@ -101,7 +101,7 @@ def fit_atoms(
         length = np.linalg.norm(step[:, :2], axis=1, keepdims=True)
         positions = positions + step[:, :2] * np.minimum(1, MAX_STEP / np.maximum(length, 1e-12))
         heights, levels = np.asarray(heights + step[:, 2]), np.asarray(levels + step[:, 3])
-        covariance = np.linalg.inv(normal)
+        covariance = np.asarray(np.linalg.inv(normal), dtype=np.float64)
     # least squares of the height alone, for z: the prior would draw it to the mean; neighbours as they are
     free, error = _free_heights(covariance, heights, common, spread)
     odds = _log_odds(windows, positions, heights, width, x, y, noise, common)

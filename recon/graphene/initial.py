@@ -64,6 +64,7 @@ class FirstAtoms:
     atoms: FittedAtoms
     lattice: Honeycomb
     frame: FloatArray
+    unseen: FloatArray
 
 
 def first_atoms(
@@ -98,7 +99,9 @@ def first_atoms(
     odds = np.where(lattice.amplitude > WITHIN, RARE, 1.0)
     fitted = fit_atoms(frame / frame.mean(), lattice.sites, x, y, noise=noise, prior=prior, prior_odds=odds)
     # a height against the sign of the lattice's contrast is no atom, however unlike vacuum
-    return FirstAtoms(fitted.select(fitted.log_odds > 0), lattice, frame)
+    is_atom = fitted.log_odds > 0
+    unseen = np.concatenate([lattice.sites[~is_atom & (lattice.amplitude < WITHIN)], lattice.beyond])
+    return FirstAtoms(fitted.select(is_atom), lattice, frame, unseen)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.ndimage
 from scipy.optimize import minimize
+from scipy.spatial import KDTree
 from skimage.restoration import unwrap_phase
 
 from datasets.errors import InputError
@@ -36,6 +37,8 @@ SHEET = 0.4
 """Part of the lattice's full amplitude above which there is sheet: a half at a straight edge."""
 REACH = 0.35
 """Å that a sheet is taken to reach beyond where its amplitude says; noise decides about the atoms there."""
+RIM = 3.0
+"""Å beyond the sheet, two rows of atoms, where the lattice is continued."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Honeycomb:
     sign: int
     vectors: FloatArray
     significance: float
+    beyond: FloatArray
 
 
 def find_honeycomb(
@@ -76,11 +80,16 @@ def find_honeycomb(
     if significance < 3:
         raise InputError(f"no honeycomb of bonds of {bond:g} Å stands out of the noise of this frame")
     u = _displacement([-sign * wave for wave in waves], g, inside)
-    vectors: FloatArray = np.linalg.inv(g[:2])  # columns are the lattice vectors that belong to g₁ and g₂
+    vectors = np.asarray(
+        np.linalg.inv(g[:2]), dtype=np.float64
+    )  # columns are the lattice vectors that belong to g₁ and g₂
     sites = _sites(vectors, u, x, y, bond)
     strength = _at(amplitude / full, sites, x, y)
     near = _at(scipy.ndimage.maximum_filter(amplitude, int(2 * REACH / pixel) | 1) / full, sites, x, y)
-    return Honeycomb(sites[near > SHEET], strength[near > SHEET], sign, vectors.T, significance)
+    seen = near > SHEET
+    distance = np.asarray(KDTree(sites[seen]).query(sites)[0])
+    beyond = sites[~seen & (distance < RIM)]
+    return Honeycomb(sites[seen], strength[seen], sign, vectors.T, significance, beyond)
 
 
 def _reflections(contrast: FloatArray, x: FloatArray, y: FloatArray, bond: float) -> FloatArray:
@@ -96,7 +105,7 @@ def _reflections(contrast: FloatArray, x: FloatArray, y: FloatArray, bond: float
     turns = np.deg2rad(np.arange(0, 60, 1.0))
     grid = [(power(turn, scale), turn, scale) for turn in turns for scale in SCALES]
     _, turn, scale = max(grid)
-    fine = minimize(
+    fine = minimize(  # type: ignore[call-overload]
         lambda p: -power(p[0], p[1]),
         np.array([turn, scale]),
         method="Nelder-Mead",
@@ -143,13 +152,12 @@ def _sites(vectors: FloatArray, u: FloatArray, x: FloatArray, y: FloatArray, bon
     cells = np.stack(np.meshgrid(n, n, indexing="ij"), axis=-1).reshape(-1, 2).astype(float)
     basis = np.array([[1, 2], [2, 1]]) / 3
     ideal = np.concatenate([(cells + shift) @ vectors.T for shift in _thirds(vectors, basis)])
-    margin = 0.3
-    near = _within(ideal, x, y, 1.5)
+    near = _within(ideal, x, y, 1.5 + RIM)
     ideal = ideal[near]
     sites = ideal.copy()
     for _ in range(4):
         sites = ideal + np.stack([_at(u[axis], sites, x, y) for axis in (0, 1)], axis=-1)
-    return sites[_within(sites, x, y, margin)]
+    return sites[_within(sites, x, y, RIM)]
 
 
 def _thirds(vectors: FloatArray, basis: FloatArray) -> FloatArray:

@@ -65,10 +65,8 @@ class BicubicSurface:
 
     def gradient(self, points: FloatArray) -> FloatArray:
         """Slopes (n, 2) along x and y at `points` (n, 2), per Å."""
-        slopes: FloatArray = np.stack(
-            [self._derivative(points, 1, 0), self._derivative(points, 0, 1)], axis=-1, dtype=np.float64
-        )
-        return slopes
+        slopes = np.stack([self._derivative(points, 1, 0), self._derivative(points, 0, 1)], axis=-1)
+        return np.asarray(slopes, dtype=np.float64)
 
     def _derivative(self, points: FloatArray, of_x: int, of_y: int) -> FloatArray:
         parts = []
@@ -85,7 +83,7 @@ def _knots(x: FloatArray, spacing: float) -> FloatArray:
     low, high = float(x.min()), float(x.max())
     n = max(1, round((high - low) / spacing))
     step = (high - low) / n
-    return low + step * np.arange(-DEGREE, n + DEGREE + 1)
+    return np.asarray(low + step * np.arange(-DEGREE, n + DEGREE + 1), dtype=np.float64)
 
 
 def _basis(x: FloatArray, knots: FloatArray) -> csr_array:

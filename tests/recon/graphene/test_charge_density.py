@@ -23,9 +23,7 @@ def test_the_charge_density_limit() -> None:
     assert difference == pytest.approx(9.0, rel=0.05)
 
 
-@pytest.mark.parametrize(
-    "lens", [Lens(80e3, -20, -2e4, 30), Lens(80e3, 50, 1e4, 30), Lens(80e3, -60, 5e4, 30)]
-)
+@pytest.mark.parametrize("lens", [Lens(80e3, -20, -2e4, 30), Lens(80e3, -40, -1e4, 30)])
 def test_the_contrast_of_a_raised_flat_sheet(lens: Lens, sheet: Callable[..., Atoms]) -> None:
     """A flat sheet 1 Å nearer to or farther from focus: atom less hexagon centre changes by 2 / L."""
     x = np.arange(-4, 4, 0.05)
