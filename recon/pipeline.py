@@ -7,7 +7,7 @@ import sys
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -152,7 +152,7 @@ class TomographicReconstructor(Reconstructor):
         record = _Record(callback)
         geometry = Geometry.of(measurement)
         try:
-            images, background, geometry, alignment = self._prepare(measurement, geometry)
+            images, background, geometry, alignment, measured = self._prepare(measurement, geometry)
         except InputError as problem:
             # too few counts to align by: a fact about these data, not a mistake of the user
             return Reconstruction(Atoms(), status=Status.ERROR, message=str(problem))
@@ -177,7 +177,9 @@ class TomographicReconstructor(Reconstructor):
             status = Status.DIVERGED
         else:
             atoms = self._atoms(volume, list(measurement.attrs["elements"]))
-            atoms, figures = self._refined(atoms, measurement, images, background, geometry, alignment)
+            atoms, figures = self._refined(
+                atoms, measurement, images, measured, background, geometry, alignment
+            )
             stats |= figures
         stats["seconds"] = time.perf_counter() - start
         stats["peak_memory"] = _peak_memory()
@@ -185,9 +187,9 @@ class TomographicReconstructor(Reconstructor):
 
     def _prepare(
         self, measurement: xr.Dataset, geometry: Geometry
-    ) -> tuple[FloatArray, FloatArray, Geometry, Alignment]:
+    ) -> tuple[FloatArray, FloatArray, Geometry, Alignment, FloatArray]:
         """The images (n_tilt, n_y, n_x) to reconstruct from, the background that was taken from them, their
-        geometry, and what they were corrected for.
+        geometry, what they were corrected for, and the counts less the background, otherwise as measured.
         """
         counts = measurement["counts"].values.astype(np.float64)
         background = float(measurement.attrs["background"])
@@ -195,21 +197,22 @@ class TomographicReconstructor(Reconstructor):
         whole = denoise(counts, self.denoise, sigma=self.denoise_sigma / geometry.pixel_size, noise=noise)
         images = subtract_background(whole, self.background, known=background)
         subtracted = whole - images
+        measured = counts - subtracted
         if self.align == "none" and self.angles == "nominal":
-            return images, subtracted, geometry, Alignment.identity(geometry.rotations)
+            return images, subtracted, geometry, Alignment.identity(geometry.rotations), measured
         _, found = align(images, geometry, self.align, background=background)
         if self.angles == "atoms":
             atoms = self._first_atoms(found.correct(images, geometry.pixel_size), geometry, measurement)
             heights = atoms.get_array("intensity") if len(atoms) else np.empty(0)
             fit = refine_against_atoms(
-                counts - subtracted, geometry, atoms.positions, heights, start=found, background=background
+                measured, geometry, atoms.positions, heights, start=found, background=background
             )
             geometry, found = fit.geometry, fit.alignment
         elif self.angles != "nominal":
             method: Literal["joint", "grid"] = "joint" if self.angles == "refine" else "grid"
             geometry, found = refine_angles(images, geometry, method=method, start=found)
         images, subtracted = (found.correct(part, geometry.pixel_size) for part in (images, subtracted))
-        return images, subtracted, geometry, found
+        return images, subtracted, geometry, found, measured
 
     def _first_atoms(self, images: FloatArray, geometry: Geometry, measurement: xr.Dataset) -> Atoms:
         """The atoms of `images` at the angles as given."""
@@ -237,21 +240,23 @@ class TomographicReconstructor(Reconstructor):
         atoms: Atoms,
         measurement: xr.Dataset,
         images: FloatArray,
+        measured: FloatArray,
         background: FloatArray,
         geometry: Geometry,
         alignment: Alignment,
     ) -> tuple[Atoms, dict[str, float]]:
-        """`atoms` refined against `images`, or against the same not denoised, and named anew."""
+        """`atoms` refined against `images`, or against what was `measured`, and named anew."""
         figures: dict[str, float] = {}
         if self.refine != "none":
             counts = measurement["counts"].values.astype(np.float64)
             noise = None if self.noise == "counted" else estimate_noise(counts).pooled()
             atoms, figures = refine_atoms(
                 atoms,
-                alignment.correct(counts, geometry.pixel_size) - background,
+                measured,
                 geometry,
                 self.refine,
                 denoised=images,
+                alignment=alignment if self.blur == "fit" else replace(alignment, widths=None),
                 background=max(float(background.mean()), 0.0),
                 gain=1.0 if noise is None else float(noise.gain[0]),
                 read_noise=0.0 if noise is None else float(noise.read_noise[0]),

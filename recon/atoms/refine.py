@@ -50,7 +50,7 @@ class Refined:
     """Refined atoms: `positions` (n, 3) [Å], `heights` and `widths` (n,).
 
     A height is the number of electrons of an atom in one image, a width the standard deviation of its image
-    [Å].
+    [Å], of the mean variance where images are not equally sharp.
 
     `stats`: iterations; chi_squared per pixel and r_factor of the fitted images; displacement, the rms
     distance from the start [Å].
@@ -68,6 +68,9 @@ def refine(
     images: npt.NDArray[np.floating],
     geometry: Geometry,
     *,
+    shifts: FloatArray | None = None,
+    scales: FloatArray | None = None,
+    blur: FloatArray | None = None,
     background: float = 0.0,
     gain: float = 1.0,
     read_noise: float = 0.0,
@@ -78,8 +81,10 @@ def refine(
 ) -> Refined:
     """Atoms at `positions` (n, 3) [Å] of species `labels` (n,) refined against `images` (n_tilt, n_y, n_x).
 
-    The images must be aligned, and less their background; they should not be denoised, for the fit itself
-    averages, and what a filter takes from an atom it gives to its neighbours. Their variance is
+    The images must be less their background, and should be neither denoised nor resampled, for the fit itself
+    averages, and what a filter takes from an atom it gives to its neighbours. `shifts` (n_tilt, 2) along
+    (x, y) [Å], `scales` (n_tilt,) and `blur` (n_tilt,) say how each was taken, none by default; blur is the
+    variance [Å²] by which an image is less sharp than the sharpest. The variance of a pixel is
     gain · (model + `background`) + read_noise², and `FLOOR`. `heights` and `widths` say what shares an
     intensity and a width: each `atom`, a `species`, or `all`. At most `n_iter` Gauss–Newton steps, of
     `n_inner` conjugate gradients each; a step that does not lower Σ r²/variance is damped and tried again.
@@ -91,7 +96,8 @@ def refine(
     if not len(positions) or not np.any(images > 0):
         return Refined(positions.copy(), np.zeros(len(positions)), np.full(len(positions), START_WIDTH))
     data = np.ascontiguousarray(images, dtype=np.float32)
-    fit = _Fit(positions, data, geometry, (_groups(labels, heights), _groups(labels, widths)))
+    groups = (_groups(labels, heights), _groups(labels, widths))
+    fit = _Fit(positions, data, geometry, groups, shifts=shifts, scales=scales, blur=blur)
     mean = max(float(data.mean()), float(np.abs(data).mean()) * 1e-3)
     state = fit.start()
     damping, iterations, chi_squared = DAMPING, 0, np.nan
@@ -124,7 +130,8 @@ def refine(
         "displacement": float(np.sqrt(np.mean(fit.displacements(state.positions) ** 2))),
     }
     pixel = geometry.pixel_size
-    return Refined(state.positions * pixel, state.heights, state.atoms.sigma * pixel, stats)
+    seen = np.sqrt(state.atoms.variances.mean(axis=0))
+    return Refined(state.positions * pixel, state.heights, seen * pixel, stats)
 
 
 @dataclass(frozen=True)
@@ -141,17 +148,36 @@ class _Fit:
     """What stays while atoms move: where they began, the images, the geometry, and who shares what."""
 
     def __init__(
-        self, positions: FloatArray, data: Images, geometry: Geometry, groups: tuple[Labels, Labels]
+        self,
+        positions: FloatArray,
+        data: Images,
+        geometry: Geometry,
+        groups: tuple[Labels, Labels],
+        *,
+        shifts: FloatArray | None,
+        scales: FloatArray | None,
+        blur: FloatArray | None,
     ) -> None:
         self.pixel = geometry.pixel_size
         self.begin = positions / self.pixel
         self.data, self.groups = data, groups
         self.rows = np.ascontiguousarray(geometry.rotations.as_matrix()[:, :2, :])
         self.origin = np.array([geometry.x[0], geometry.y[0]]) / self.pixel
+        self.shifts = None if shifts is None else shifts / self.pixel
+        self.blur = None if blur is None else blur / self.pixel**2
+        self.scales = scales
 
     def state(self, positions: FloatArray, heights: FloatArray, sigma: FloatArray) -> _State:
-        shape = (self.data.shape[1], self.data.shape[2])
-        atoms = GaussianAtoms.at(positions, sigma, self.rows, self.origin, shape)
+        atoms = GaussianAtoms.at(
+            positions,
+            sigma,
+            self.rows,
+            self.origin,
+            (self.data.shape[1], self.data.shape[2]),
+            shifts=self.shifts,
+            blur=self.blur,
+            scales=self.scales,
+        )
         return _State(positions, heights, atoms, atoms.project(heights))
 
     def start(self) -> _State:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ase import Atoms
 
 from datasets.errors import InputError
+from recon.align.alignment import Alignment
 from recon.atoms.classify import by_atomic_number, classify_intensities
 from recon.atoms.reclassify import reclassify_locally
 from recon.atoms.refine import Refined, refine
@@ -28,15 +29,17 @@ def refine_atoms(
     method: Refine,
     *,
     denoised: FloatArray | None = None,
+    alignment: Alignment | None = None,
     background: float = 0.0,
     gain: float = 1.0,
     read_noise: float = 0.0,
     source: float = 0.0,
 ) -> tuple[Atoms, dict[str, float]]:
-    """`atoms` refined against `images` (n_tilt, n_y, n_x), aligned and less their background; and figures.
+    """`atoms` refined against `images` (n_tilt, n_y, n_x), less their background; and figures.
 
-    `projections` is `recon.atoms.refine`; `published` is `recon.atoms.refine_published`, against the
-    `denoised` images where there are such; `none` leaves the atoms. The array `intensity` of the
+    `projections` is `recon.atoms.refine`, against images with the shifts, scales and, where it has any,
+    widths of `alignment`; `published` is `recon.atoms.refine_published`, against aligned images, the
+    `denoised` ones where there are such; `none` leaves the atoms. The array `intensity` of the
     atoms becomes their refined intensity [electron per image]. `background`, `gain` and `read_noise` are
     those of the counts, `source` the source size [Å]. Raises `InputError` for another method.
     """
@@ -50,11 +53,15 @@ def refine_atoms(
         smooth = images if denoised is None else denoised
         found = refine_published(atoms.positions, labels, smooth, geometry, source=source)
     else:
+        widths = None if alignment is None else alignment.widths
         found = refine(
             atoms.positions,
             labels,
             images,
             geometry,
+            shifts=None if alignment is None else alignment.shifts,
+            scales=None if alignment is None else alignment.scales,
+            blur=None if widths is None else widths - widths.min(),
             background=background,
             gain=gain,
             read_noise=read_noise,

@@ -74,6 +74,32 @@ def test_what_is_shared_is_equal(
     assert len(np.unique(found.heights)) == len(np.unique(found.widths)) == different
 
 
+def test_images_of_unequal_sharpness_place_and_brightness(truth: Atoms, geometry: Geometry) -> None:
+    """Known, they leave no error; one width for all makes the light atoms, beside heavy ones, err most."""
+    rng = np.random.default_rng(5)
+    n_tilt = len(geometry.rotations)
+    shifts, scales = rng.uniform(-1, 1, (n_tilt, 2)), rng.uniform(0.9, 1.1, n_tilt)
+    blur = rng.permutation(np.linspace(0, 0.4, n_tilt))
+    heights = 100 * truth.numbers.astype(float)
+    images = GaussianAtoms.at(
+        truth.positions / PIXEL,
+        np.full(len(truth), SIGMA / PIXEL),
+        np.ascontiguousarray(geometry.rotations.as_matrix()[:, :2]),
+        np.array([geometry.x[0], geometry.y[0]]) / PIXEL,
+        geometry.projection_shape[1:],
+        shifts=shifts / PIXEL,
+        blur=blur / PIXEL**2,
+        scales=scales,
+    ).project(heights)
+    start, labels = displaced(truth, 0.1), labels_of(truth)
+    known = refine(start, labels, images, geometry, shifts=shifts, scales=scales, blur=blur, n_iter=20)
+    even = refine(start, labels, images, geometry, shifts=shifts, scales=scales, n_iter=20)
+    assert rms(known.positions, truth.positions) < 2e-3
+    np.testing.assert_allclose(known.heights, heights, rtol=0.01)
+    np.testing.assert_allclose(known.widths, np.sqrt(SIGMA**2 + 0.2), rtol=5e-3)
+    assert rms(even.positions, truth.positions) > 5 * rms(known.positions, truth.positions)
+
+
 def test_counts_are_used_as_well_as_they_can_be(
     truth: Atoms, geometry: Geometry, images: npt.NDArray[np.float64]
 ) -> None:
