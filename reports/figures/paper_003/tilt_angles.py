@@ -159,7 +159,8 @@ def _told_angles(before: FloatArray | None, after: FloatArray | None) -> str:
     )
     return (
         f"a–c, error of the three angles of every image (n = {len(before)}), as given and as refined in one "
-        f"replicate, a common rotation taken out; rms from {', '.join(parts)}.{locked} "
+        "replicate. A rotation of the whole specimen turns all images alike, and no tilt series can tell it: "
+        f"the closest one is taken out of both. Rms from {', '.join(parts)}.{locked} "
     )
 
 
