@@ -1,7 +1,7 @@
 """Several frames of one specimen as one measurement, for methods that average over time.
 
-Every frame is a dataset of its own, `graphene-640[frame=3]`, with its own truth and noise, and is scored against
-that truth. A series is these datasets side by side: the same counts, bit for bit.
+Every frame is a dataset of its own, `graphene-640[frame=3]`, with its own truth and noise, and is scored
+against that truth. A series is these datasets side by side: the same counts, bit for bit.
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ def frame_cards(name: str, n_frames: int) -> list[DatasetCard]:
     base, options = parse_name(name)
     if "frame" in options:
         raise InputError(f"dataset {name!r}: name the series without one of its frames")
-    cards = [load_dataset(format_name(base, {**options, "frame": k})) for k in range(n_frames)]
-    _ = cards[0].hrtem
-    return cards
+    return [load_dataset(format_name(base, {**options, "frame": k})) for k in range(n_frames)]
 
 
 def simulate_frames(
@@ -40,8 +38,8 @@ def simulate_frames(
     root: str | None = None,
     progress: bool = True,
 ) -> tuple[xr.Dataset, list[Atoms]]:
-    """One measurement of `n_frames` frames of the dataset `name` at `dose` [e⁻/Å² per frame], and the truth of
-    each frame. What is missing is made. Raises `InputError`.
+    """One measurement of `n_frames` frames of the dataset `name` at `dose` [e⁻/Å² per frame], and the truth
+    of each frame. What is missing is made. Raises `InputError`.
     """
     stores = [
         simulate(card, [dose], replicate + 1, root=root, progress=progress)

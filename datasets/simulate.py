@@ -26,8 +26,8 @@ SERIES = {"adf": "adf_series", "hrtem": "hrtem_series"}
 `optics`."""
 
 NOISE_FREE_DOSE = 1e9
-"""The dose [e⁻/Å² per image] that a measurement without noise states, which is what is served at the dose `inf`.
-Its counts are those expected at that dose, as floats: a likelihood that knows nothing of this weighs them as
+"""The dose [e⁻/Å² per image] that a measurement without noise states, which is what the dose `inf` gives. Its
+counts are those expected at that dose, as floats: a likelihood that knows nothing of this weighs them as
 it should, noise being 1.8e-4 of what a pixel of 0.18 Å counts."""
 
 

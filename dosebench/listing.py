@@ -86,7 +86,8 @@ def describe(name: str) -> str:
         from datasets.catalog.overrides import option_names
 
         card = load_dataset(name)
-        page = _page(card.name, card.title, card.model_dump(exclude={"name", "title"}))
+        absent = {"imperfections": set(type(card.imperfections).model_fields) - card.possible_imperfections()}
+        page = _page(card.name, card.title, card.model_dump(exclude={"name": True, "title": True, **absent}))
         page += "\n" + "\n".join(_rows({f"options ({base}[key=value,…])": option_names(card)}, ""))
         structure = structure_card_of(card.structure)
         return page if structure is None else f"{page}\n\n{_describe_structure(structure)}"

@@ -152,6 +152,10 @@ class DatasetCard(Card):
         """Which frame of the series of its structure this is; 0 where there is none."""
         return int(self.structure.parameters.get("snapshot", 0))
 
+    def possible_imperfections(self) -> set[str]:
+        """The fields of `imperfections` that mean something for these images."""
+        return {"seed", *APPLIES[self.imaging.modality]}
+
     def theta(self) -> npt.NDArray[np.float64]:
         """The nominal angles [deg] of the images that are recorded, (n_recorded,)."""
         theta = self.adf.tilts.theta()

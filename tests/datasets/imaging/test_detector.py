@@ -7,6 +7,7 @@ import pytest
 from abtem.core.energy import energy2wavelength
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 
 from datasets.catalog import DatasetCard, ImperfectionCard, load_dataset
 from datasets.errors import InputError
@@ -15,8 +16,10 @@ from datasets.imaging.detector import (
     detector_angles,
     displace_rows,
     draw_counts,
+    draw_electrons,
     fourier_shift,
     noise_seed,
+    smooth_field,
 )
 from datasets.imaging.linear import width
 from datasets.schema import pixel_axis
@@ -220,3 +223,46 @@ def test_the_detector_is_clipped_to_what_the_sampling_carries() -> None:
     assert outer == pytest.approx(115, abs=0.5)
     with pytest.raises(InputError, match=r"carries scattering up to .* mrad only"):
         detector_angles(imaging.model_copy(update={"potential_sampling": 0.3}))
+
+
+def test_electrons_drawn_one_by_one_are_poisson_given_their_number() -> None:
+    """Multinomial: n p, n p (1 − p), −n p q; a Poisson number of them makes independent Poisson counts."""
+    rng = np.random.default_rng(4)
+    expected = np.array([[1.0, 2.0], [3.0, 6.0]])
+    p, n, draws = expected.ravel() / 12, 60, 20000
+
+    sparse = np.array([draw_electrons(expected, n, rng).ravel() for _ in range(draws)])
+    assert (sparse.sum(axis=1) == n).all()
+    counts = rng.poisson(n * p, (20 * draws, 4))
+    given_n = counts[counts.sum(axis=1) == n]
+    multinomial = n * (np.diag(p) - np.outer(p, p))
+    for sample in (sparse, given_n):
+        tolerance = 5 * n / np.sqrt(len(sample))
+        np.testing.assert_allclose(sample.mean(axis=0), n * p, atol=5 * np.sqrt(n / len(sample)))
+        np.testing.assert_allclose(np.cov(sample.T), multinomial, atol=tolerance)
+    for pixel in range(4):  # whole distributions, not moments alone
+        assert ks_2samp(sparse[:, pixel], given_n[:, pixel]).pvalue > 1e-3
+
+    free = np.array([draw_electrons(expected, total, rng).ravel() for total in rng.poisson(n, draws)])
+    np.testing.assert_allclose(np.cov(free.T), np.diag(n * p), atol=5 * n / np.sqrt(draws))
+    assert draw_electrons(expected, 0, rng).tolist() == [[0, 0], [0, 0]]
+
+
+def test_noise_is_white_so_that_the_dqe_is_that_of_the_mtf_squared() -> None:
+    """DQE(k) = (signal passed)² / (noise power) / (electrons that came); counts of single pixels are
+    independent, so their noise power is flat, dqe × dose, and DQE(k) = dqe MTF(k)².
+    """
+    dose, dqe = 400.0, 0.6
+    counts = draw_counts(np.full((256, 256), dqe), dose, 0.0, noise_seed("flat", dose, 0))
+    power = np.abs(np.fft.rfft2(counts - counts.mean())) ** 2 / counts.size
+    k = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256))
+    for low, high in ((0.01, 0.1), (0.1, 0.3), (0.3, 0.5)):
+        band = power[(k > low) & (k <= high)]
+        assert band.mean() == pytest.approx(dqe * dose, rel=5 / np.sqrt(band.size))
+
+
+def test_smooth_fields_have_their_size_and_no_fine_detail() -> None:
+    field = smooth_field(64, 16.0, np.random.default_rng(0))
+    assert field.mean() == pytest.approx(0, abs=1e-12)
+    assert field.std() == pytest.approx(1)
+    assert np.abs(np.diff(field, axis=0)).max() < 0.3
