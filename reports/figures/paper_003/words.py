@@ -113,15 +113,21 @@ def table(groups: Sequence[tuple[str, Group]]) -> tuple[tuple[str, ...], ...]:
                 rows.append((label, species, "", f"{PAPER}, {paper.source}", *texts))
             for found in (theirs, ours):
                 if found is not None:
-                    estimates = (found.identified, found.called, found.rmsd, found.over_limit)
-                    values = [number_text(e) for e in estimates]
+                    values = [number_text(e) for e in (found.identified, found.called, found.rmsd)]
+                    values.append(number_text(found.over_limit, 2))
                     rows.append((label, species, n, found.rule, *values))
     return tuple(rows)
 
 
-def number_text(estimate: Estimate) -> str:
-    """`95.1 (94.0 to 96.2)`."""
-    text = style.number_text(estimate.mean)
+def number_text(estimate: Estimate, decimals: int | None = None) -> str:
+    """`95.1 (94.0 to 96.2)`; a ratio has two `decimals`."""
+
+    def written(value: float) -> str:
+        if decimals is None or not np.isfinite(value):
+            return style.number_text(value)
+        return f"{value:.{decimals}f}"
+
+    text = written(estimate.mean)
     if not (np.isfinite(estimate.low) and np.isfinite(estimate.high)):
         return text
-    return f"{text} ({style.number_text(estimate.low)} to {style.number_text(estimate.high)})"
+    return f"{text} ({written(estimate.low)} to {written(estimate.high)})"
