@@ -38,6 +38,8 @@ SOFTNESS = 0.15
 APART = 3.0
 """Å: atoms are added or removed together only when they are farther from each other than this, so that each
 can be judged by itself."""
+NEARBY = 5.0
+"""Å: where atoms are added or removed, those nearer than this are fitted anew, and all others at the end."""
 EM_STEPS = 20
 CLEAR = 5.5
 """Median significance of a species above which taking out its dimmest atoms no longer changes its mean."""
@@ -125,6 +127,7 @@ class AtomSearch:
             rounds += made
             if not made:
                 break
+            self._fit(n_steps)
         return rounds
 
     def energy(self) -> float:
@@ -173,8 +176,9 @@ class AtomSearch:
         series = replace(self.series, halo=Halo())
         positions, heights = self.state.positions, self.state.heights
         without = state_of(series, positions, heights, self.state.width, self.state.background)
-        without = fit(series, without, n_iter=n_steps)
-        self.state = fit(self.series, self.state, n_iter=n_steps)  # as many steps for both
+        without = fit(series, without, n_iter=n_steps, rival=self.state.energy)
+        if without.energy < self.state.energy:
+            self.state = fit(self.series, self.state, n_iter=n_steps)  # as many steps for both
         if without.energy < self.state.energy:
             self.series, self.state = series, without
 
@@ -228,19 +232,29 @@ class AtomSearch:
     def _evidence(self) -> Evidence:
         return evidence(self.series, self.state, self.projector, self._independent())
 
-    def _fit(self, n_steps: int) -> None:
-        self.state = fit(self.series, self.state, prior=self._prior(), n_iter=n_steps)
-        self._judge(free=False)
+    def _fit(self, n_steps: int, changed: FloatArray | None = None) -> None:
+        """Fit all atoms, or those around the places (m, 3) [Å] where some were `changed`."""
+        near = None
+        if changed is not None:
+            distance = KDTree(changed).query(self.state.positions, distance_upper_bound=NEARBY)[0]
+            near = np.flatnonzero(np.isfinite(distance))
+        self.state = fit(self.series, self.state, prior=self._prior(), n_iter=n_steps, free=near)
+        self._judge(free=False, of=near)
 
-    def _judge(self, *, free: bool) -> None:
-        """Covariance and odds of every atom: each by its own intensity without prior, its neighbours with
-        theirs."""
+    def _judge(self, *, free: bool, of: Labels | None = None) -> None:
+        """Covariance (that of the atoms `of` anew) and odds of every atom: each by its own intensity without
+        prior, its neighbours with theirs."""
         state, prior = self.state, self._prior()
         atoms = self.series.atoms(state.positions, state.width)
         precision = np.zeros(len(state.heights)) if free else prior.precision
-        self.covariance = local_covariance(
-            state.positions, state.heights, atoms, state.weights, self.series.near, precision=precision
+        found = local_covariance(
+            state.positions, state.heights, atoms, state.weights, self.series.near, precision=precision, of=of
         )
+        if of is None:
+            self.covariance = found
+        else:
+            self.covariance = self.covariance.copy()
+            self.covariance[of] = found
         own = self.covariance[:, 0, 0]
         with np.errstate(invalid="ignore"):
             self.variances = np.where(np.isfinite(own), own / np.maximum(1 - precision * own, 1e-6), np.inf)
@@ -261,10 +275,11 @@ class AtomSearch:
 
     def _keep(self, kept: npt.NDArray[np.bool_], n_steps: int) -> None:
         """Only the atoms that are `kept` (n,), fitted."""
-        self.labels = self.labels[kept]
+        gone = self.state.positions[~kept]
+        self.labels, self.covariance = self.labels[kept], self.covariance[kept]
         positions, heights = self.state.positions[kept], self.state.heights[kept]
         self.state = with_atoms(self.series, self.state, positions, heights)
-        self._fit(n_steps)
+        self._fit(n_steps, gone)
 
     def _prune(self, n_steps: int) -> int:
         """Remove until every atom is worth its cost; how many went."""
@@ -336,7 +351,9 @@ class AtomSearch:
         heights = np.concatenate([self.state.heights, self.species.means[labels]])
         self.state = with_atoms(self.series, self.state, positions, heights)
         self.labels = np.concatenate([self.labels, labels])
-        self._fit(n_steps)
+        unknown = np.full((len(chosen), 4, 4), np.inf)
+        self.covariance = np.concatenate([self.covariance, unknown])
+        self._fit(n_steps, found.positions[chosen])
         return len(chosen)
 
     def _remove(self, n_steps: int) -> int:

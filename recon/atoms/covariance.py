@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -41,14 +42,17 @@ def local_covariance(
     *,
     precision: FloatArray | float = 0.0,
     radius: float = RADIUS,
+    of: Indices | None = None,
 ) -> FloatArray:
     """The covariance (n, 4, 4) of (intensity [electron], x, y, z [pixel]) of every atom, its neighbours
-    unknown.
+    unknown; with the indices `of` (m,), that (m, 4, 4) of these alone, at their cost.
 
     `positions` (n, 3) are in Å; `weights` (n_tilt, n_y, n_x) are inverse variances; `near` (n_tilt, 1) is the
     part of an intensity that lies in its core; `precision` (n,) is what is known of each intensity
     beforehand, an inverse variance. An atom that the counts do not determine has infinite variances.
     """
+    if of is not None:
+        return _of_some(positions, heights, atoms, weights, near, precision, radius, of)
     n = len(positions)
     if not n:
         return np.empty((0, 4, 4))
@@ -72,6 +76,30 @@ def local_covariance(
     members = np.concatenate([np.asarray(group, dtype=np.int64) for group in around])
     _over(_invert, n, (ends, members, starts, np.ascontiguousarray(pairs[:, 1]), blocks, covariance))
     return covariance
+
+
+def _of_some(
+    positions: FloatArray,
+    heights: FloatArray,
+    atoms: GaussianAtoms,
+    weights: Images,
+    near: FloatArray | float,
+    precision: FloatArray | float,
+    radius: float,
+    of: Indices,
+) -> FloatArray:
+    """The covariance of the atoms `of`, from those that are within `radius` of them."""
+    if not len(of):
+        return np.empty((0, 4, 4))
+    around = KDTree(positions).query_ball_point(positions[of], radius).tolist()
+    some = np.unique(np.concatenate([of, *around]).astype(np.int64))
+    u, v = (np.ascontiguousarray(at[:, some]) for at in (atoms.u, atoms.v))
+    part = replace(atoms, u=u, v=v, sigma=atoms.sigma[some])
+    known = np.broadcast_to(np.asarray(precision, dtype=np.float64), heights.shape)[some]
+    found = local_covariance(
+        positions[some], heights[some], part, weights, near, precision=known, radius=radius
+    )
+    return np.asarray(found[np.searchsorted(some, of)])
 
 
 def _over(kernel: Callable[..., None], n: int, arrays: tuple[object, ...]) -> None:

@@ -18,6 +18,7 @@ import scipy.constants
 import scipy.fft
 import scipy.optimize
 import scipy.special
+import torch
 
 from recon.project.gaussian_atoms import GaussianAtoms, Images
 
@@ -28,6 +29,8 @@ RADIUS = 4.0
 BLUR = 0.38
 """Å, standard deviation of what blurs the probe where it is fitted: a source and an atom, roughly."""
 N_RADII = 512
+BATCH = 1 << 17
+"""Pixels that are filtered at once."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ class AtomsWithHalo(GaussianAtoms):
         cls, atoms: GaussianAtoms, transfer: npt.NDArray[np.floating] | None, near: FloatArray
     ) -> AtomsWithHalo:
         """`atoms` with the halo of `transfer`."""
-        return cls(atoms.u, atoms.v, atoms.sigma, atoms.rows, atoms.shape, transfer=transfer, near=near)
+        u, v, sigma, rows, shape = atoms.u, atoms.v, atoms.sigma, atoms.rows, atoms.shape
+        return cls(u, v, sigma, rows, shape, blur=atoms.blur, transfer=transfer, near=near)
 
     def render(self, weights: FloatArray) -> Images:
         """As `GaussianAtoms.render`, with the halo."""
@@ -130,6 +134,24 @@ class AtomsWithHalo(GaussianAtoms):
     def _filtered(self, images: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         if self.transfer is None:
             return images
-        spectrum = scipy.fft.rfft2(images)
-        spectrum *= self.transfer
-        return np.asarray(scipy.fft.irfft2(spectrum, s=images.shape[1:], overwrite_x=True), dtype=np.float32)
+        return filtered(images, self.transfer)
+
+
+def filtered(images: Images, transfer: npt.NDArray[np.floating]) -> Images:
+    """`images` (n_tilt, n_y, n_x) through a filter for `torch.fft.rfft2`, of their size, or of a larger one
+    and even width: they are continued with zeros.
+
+    One filter for all, or one for each. A few images at a time stay in the cache: 31 ms of one core for 60
+    images of 290² filtered at 300², where all at once and at their own size, a multiple of 29, take 125.
+    """
+    n_y, n_x = images.shape[1:]
+    last = 2 * (transfer.shape[-1] - 1)
+    size = transfer.shape[-2], last if last >= n_x else last + 1
+    factors = torch.from_numpy(transfer).expand(len(images), -1, -1)
+    found = np.empty_like(images, dtype=np.float32)
+    step = max(BATCH // (size[0] * size[1]), torch.get_num_threads())
+    for i in range(0, len(images), step):
+        spectrum = torch.fft.rfft2(torch.from_numpy(images[i : i + step]), s=size)
+        spectrum *= factors[i : i + step]
+        found[i : i + step] = torch.fft.irfft2(spectrum, s=size)[:, :n_y, :n_x].numpy()
+    return found

@@ -99,3 +99,16 @@ def test_what_no_image_shows_is_not_determined() -> None:
     assert np.isinf(found[1]).all()
     none = np.empty((0, 3))
     assert local_covariance(none, np.empty(0), atoms_at(none), weights).shape == (0, 4, 4)
+
+
+def test_that_of_some_is_that_of_all() -> None:
+    positions, heights = some_atoms(12)
+    atoms = atoms_at(positions)
+    weights = 1 / (atoms.project(heights) + np.float32(0.5))
+    precision = np.linspace(0, 1, 12)
+    everything = local_covariance(positions, heights, atoms, weights, precision=precision)
+    some = np.array([7, 2, 3])
+    found = local_covariance(positions, heights, atoms, weights, precision=precision, of=some)
+    np.testing.assert_allclose(found, everything[some], rtol=1e-9)
+    nothing = np.empty(0, dtype=np.int64)
+    assert local_covariance(positions, heights, atoms, weights, of=nothing).shape == (0, 4, 4)

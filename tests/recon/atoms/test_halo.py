@@ -5,7 +5,7 @@ import pytest
 import scipy.fft
 from scipy.spatial.transform import Rotation
 
-from recon.atoms.halo import BLUR, AtomsWithHalo, Halo, electron_wavelength, probe_halo
+from recon.atoms.halo import BLUR, AtomsWithHalo, Halo, electron_wavelength, filtered, probe_halo
 from recon.project.gaussian_atoms import GaussianAtoms
 
 OPTICS = {"energy_eV": 200e3, "semiangle_mrad": 17.5}
@@ -67,3 +67,12 @@ def test_moments_stay_the_adjoint_of_render() -> None:
     forward = np.vdot(atoms.render(weights), images)
     adjoint = np.vdot(weights, atoms.moments(images))
     assert forward == pytest.approx(adjoint, rel=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(8, 10), (12, 16), (9, 12)])
+def test_a_filter_larger_than_the_images_continues_them_with_zeros(shape: tuple[int, int]) -> None:
+    images = np.random.default_rng(2).normal(size=(3, 8, 10)).astype(np.float32)
+    transfer = Halo(0.3, 0.5).transfer(shape, 0.4).astype(np.float32)
+    padded = np.pad(images, ((0, 0), (0, shape[0] - 8), (0, shape[1] - 10)))
+    expected = scipy.fft.irfft2(scipy.fft.rfft2(padded) * transfer, s=shape)[:, :8, :10]
+    np.testing.assert_allclose(filtered(images, transfer), expected, atol=1e-6)

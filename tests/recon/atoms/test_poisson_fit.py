@@ -56,8 +56,6 @@ def test_the_score_is_the_derivative_of_the_energy(mismatch: float) -> None:
     at = state_of(series, POSITIONS + 0.1, HEIGHTS, WIDTH, BACKGROUND, mismatch)
     atoms = series.atoms(at.positions, at.width)
     moments = atoms.moments(at.weights * (series.counts - at.model))
-    value = 1 / (2 * np.pi * (WIDTH / PIXEL) ** 2)
-    slope = HEIGHTS * value / (WIDTH / PIXEL) ** 2 / PIXEL
     for atom in range(2):
         for axis in range(3):
             move = np.zeros_like(POSITIONS)
@@ -66,7 +64,7 @@ def test_the_score_is_the_derivative_of_the_energy(mismatch: float) -> None:
                 state_of(series, at.positions + sign * move, HEIGHTS, WIDTH, BACKGROUND, mismatch).energy
                 for sign in (1, -1)
             ]
-            assert slope[atom] * moments[atom, 1 + axis] == pytest.approx(
+            assert HEIGHTS[atom] / PIXEL * moments[atom, 1 + axis] == pytest.approx(
                 -(ends[0] - ends[1]) / 0.04, rel=0.03, abs=0.3
             )
         rise = np.eye(len(HEIGHTS))[atom]
@@ -74,7 +72,7 @@ def test_the_score_is_the_derivative_of_the_energy(mismatch: float) -> None:
             state_of(series, at.positions, HEIGHTS + sign * rise, WIDTH, BACKGROUND, mismatch).energy
             for sign in (1, -1)
         ]
-        assert value * moments[atom, 0] == pytest.approx(-(ends[0] - ends[1]) / 2, rel=0.03, abs=0.01)
+        assert moments[atom, 0] == pytest.approx(-(ends[0] - ends[1]) / 2, rel=0.03, abs=0.01)
 
 
 def test_the_likelihood_never_falls() -> None:
@@ -99,6 +97,32 @@ def test_a_strong_prior_is_obeyed_at_once() -> None:
     prior = Prior(np.full(4, 100.0), np.full(4, 0.01))
     found = fit(series, shaken(series), prior=prior, n_iter=10)
     np.testing.assert_allclose(found.heights, 100.0, atol=0.1)
+
+
+def test_a_fit_of_some_atoms_holds_all_else() -> None:
+    series = drawn(7)
+    rested = fit(series, shaken(series), n_iter=20)
+    positions = rested.positions.copy()
+    positions[1] += 0.2
+    begin = state_of(series, positions, rested.heights, rested.width, rested.background)
+    some = np.array([1])
+    found = fit(series, begin, n_iter=10, free=some)
+    others = [0, 2, 3]
+    np.testing.assert_array_equal(found.positions[others], positions[others])
+    np.testing.assert_array_equal(found.heights[others], rested.heights[others])
+    assert (found.width, found.background) == (rested.width, rested.background)
+    np.testing.assert_allclose(found.positions[1], rested.positions[1], atol=0.01)
+    whole = state_of(series, found.positions, found.heights, found.width, found.background)
+    assert found.energy == pytest.approx(whole.energy, abs=0.01)
+    assert fit(series, begin, free=some[:0]) is begin
+
+
+def test_a_fit_that_cannot_win_is_given_up() -> None:
+    series = drawn(8)
+    best = fit(series, shaken(series), n_iter=20)
+    beaten = fit(series, shaken(series), n_iter=20, rival=best.energy - 1e6)
+    assert beaten.energy > best.energy
+    assert fit(series, shaken(series), n_iter=20, rival=best.energy + 1).energy == best.energy
 
 
 def test_no_atoms_leave_the_background() -> None:
