@@ -1,8 +1,9 @@
-"""How fast tomography is on this machine: `python -m benchmarks.speed`.
+"""How fast reconstruction is on this machine: `python -m benchmarks.speed`.
 
 Four things are timed on one made-up particle. RESIRE at the size of paper 003, which took 36 s for 100
 iterations on three RTX A6000 (Methods); the accelerated solver up to the same R-factor; the normal operator
-by sparse products and by FFT as tilts are added; and SIRT beside that of the ASTRA toolbox.
+by sparse products and by FFT as tilts are added; and SIRT beside that of the ASTRA toolbox. A fifth, only
+when asked for, is how the likelihood of atoms grows with their number (`benchmarks.likelihood_speed`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from benchmarks.astra_sirt import AstraSIRT, Kind
+from benchmarks.likelihood_speed import ATOMS, time_likelihood
 from datasets.errors import InputError
 from datasets.schema import EULER_SEQUENCE, pixel_axis
 from recon.project.geometry import Geometry
@@ -46,6 +48,8 @@ BRIGHTEST = 1000.0
 """Electrons in the brightest pixel of the noise-free images; counts are drawn from these."""
 
 PARTS = ("resire", "accelerated", "toeplitz", "astra")
+"""Timed unless others are asked for."""
+LIKELIHOOD = "likelihood"
 
 
 @dataclass
@@ -219,15 +223,35 @@ def _each(taken: Seconds, iterations: int) -> str:
 @click.option("--subsets", default=8, show_default=True, help="Of the accelerated solver.")
 @click.option("--threads", default=0, help="0: as many as PyTorch takes.")
 @click.option("--slices", default=64, show_default=True, help="For ASTRA, which is slower.")
-@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Only this one; repeatable.")
+@click.option(
+    "--atoms", multiple=True, default=ATOMS, show_default=True, help="Of the likelihood; repeatable."
+)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice((*PARTS, LIKELIHOOD)),
+    help="Only this one; repeatable. The likelihood takes minutes and runs only when named.",
+)
 def main(
-    size: int, tilts: int, iterations: int, subsets: int, threads: int, slices: int, parts: tuple[str, ...]
+    size: int,
+    tilts: int,
+    iterations: int,
+    subsets: int,
+    threads: int,
+    slices: int,
+    atoms: tuple[int, ...],
+    parts: tuple[str, ...],
 ) -> None:
-    """Time tomography on this machine."""
+    """Time reconstruction on this machine."""
     chosen = parts or PARTS
     if threads:
         torch.set_num_threads(threads)
     threads = torch.get_num_threads()
+    if LIKELIHOOD in chosen:
+        time_likelihood(atoms, tilts, threads)
+    if set(chosen) == {LIKELIHOOD}:
+        return
     click.echo(f"{tilts} tilts of {size} × {size} pixels into {size}³, {threads} threads")
     if "resire" in chosen or "accelerated" in chosen:
         with timed() as taken:

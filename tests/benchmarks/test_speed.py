@@ -3,11 +3,13 @@
 import builtins
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from scipy.spatial import KDTree
 
-from benchmarks import speed
+from benchmarks import likelihood_speed, speed
 from recon.tomography.r_factor import r_factor
 
 
@@ -63,3 +65,27 @@ def test_the_particle_stays_in_the_image() -> None:
     sums = projector.forward(volume).sum(dim=(1, 2))
     torch.testing.assert_close(sums, volume.sum().expand(12), rtol=1e-2, atol=0)
     assert r_factor(speed.counts(projector, volume), speed.counts(projector, volume)) == 0
+
+
+def test_a_packed_particle_is_as_dense_as_it_says() -> None:
+    points = likelihood_speed.packed(500, np.random.default_rng(0))
+    assert KDTree(points).query(points, 2)[0][:, 1].min() >= likelihood_speed.CLOSEST
+    radius = np.linalg.norm(points, axis=1).max()
+    assert 500 / (4 / 3 * np.pi * radius**3) == pytest.approx(likelihood_speed.DENSITY, rel=0.05)
+
+
+def test_the_exponent_is_that_of_a_power_law() -> None:
+    n = np.array([200.0, 630, 2000, 6300])
+    assert likelihood_speed.exponent(n, 3 * n**1.1) == pytest.approx((1.1, 0.0), abs=1e-9)
+    noisy = 3 * n**1.1 * np.exp([0.1, -0.1, -0.1, 0.1])
+    slope, error = likelihood_speed.exponent(n, noisy)
+    assert abs(slope - 1.1) < 1e-6
+    assert error == pytest.approx(0.055, abs=0.005)
+
+
+def test_the_likelihood_of_a_few_atoms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likelihood_speed, "in_a_process", likelihood_speed.measured)
+    lines = run("--part", "likelihood", "--atoms", "20", "--atoms", "40").splitlines()[1:]
+    assert [line.split()[1] for line in lines[1:3]] == ["20", "40"]
+    assert "100.0 %" in lines[2]
+    assert lines[3].startswith("likelihood     seconds (processor) grow as atoms^")
