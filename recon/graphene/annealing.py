@@ -86,14 +86,15 @@ def anneal(
     hottest: float,
     cooling: float,
     n_burn: int,
+    on_outer: Callable[[FloatArray], None] | None = None,
     callback: Callback | None = None,
 ) -> Annealed:
     """The sheet that explains `counts` (n_y, n_x), pixels at `x` and `y` [Å], from the positions `start` (n,
     3) [Å].
 
     An outer iteration is `n_inner` candidates at the temperatures max(1, hottest · coolingᵏ). Sheets of the
-    outer iterations from `n_burn` on, at temperature 1, are averaged. `callback` sees chi2 after every outer
-    iteration.
+    outer iterations from `n_burn` on, at temperature 1, are averaged. `on_outer` is told the mean sheet of
+    each. `callback` sees chi2 after every outer iteration.
     """
     variance = max(float(counts.mean()), 1e-12)
     now = start.copy()
@@ -103,6 +104,7 @@ def anneal(
     mean, n_mean, taken, asked = np.zeros_like(now), 0, 0.0, 0
     calm, settled = 0, False
     for outer in range(n_outer):
+        own, n_own = np.zeros_like(now), 0
         for inner in range(n_inner):
             temperature = max(1.0, hottest * cooling**inner)
             candidate = relax(now, int(rng.integers(1, 2**31 - 1)))
@@ -114,8 +116,12 @@ def anneal(
                 weight = tiles.weights(chosen, now)[:, None]
                 now = now + weight * (candidate - now)
                 energy = (expected(now) - counts) ** 2 / (2 * variance)
-            if outer >= n_burn and temperature == 1.0:
-                mean, n_mean = mean + now, n_mean + 1
+            if temperature == 1.0:
+                own, n_own = own + now, n_own + 1
+        if outer >= n_burn:
+            mean, n_mean = mean + own, n_mean + n_own
+        if on_outer is not None:
+            on_outer(own / n_own if n_own else now)
         answer = mean / n_mean if n_mean else now
         history.append(answer)
         chi2.append(float(((expected(answer) - counts) ** 2).mean()))
@@ -191,8 +197,10 @@ class AnnealingMD(Reconstructor):
     answered to; `n_outer` iterations at most of `n_inner` candidates; `hottest`, the first temperature in
     units of that of the posterior, and its `cooling` per candidate; `n_burn` outer iterations before sheets
     are averaged; `steps` of 1 fs of dynamics a candidate, at `temperature` [K], after `n_minimise` steps
-    downhill; `spread` [Å] of atoms about where the Gaussian fits have them in x and y; `prior` [Å] as in
-    `graphene-flat`.
+    downhill; `spread` [Å] of atoms about where the Gaussian fits have them in x and y, or with `follow` about
+    the mean sheet of the outer iteration before; `prior` [Å] as in `graphene-flat`.
+
+    Heights are given about their mean: one frame does not tell a sheet that lies higher from another defocus.
     """
 
     name: ClassVar[str] = "annealing-md"
@@ -209,6 +217,7 @@ class AnnealingMD(Reconstructor):
     temperature: float = 1000.0
     n_minimise: int = 0
     spread: float = 0.1
+    follow: bool = False
     prior: float = 0.08
 
     def __post_init__(self) -> None:
@@ -251,7 +260,8 @@ class AnnealingMD(Reconstructor):
         except InputError as error:
             return Reconstruction(Atoms(), status=Status.OK, message=str(error))
         found = self._annealed(first, measurement, rng, callback)
-        n = len(first.atoms.positions)
+        positions = found.positions[: len(first.atoms.positions)]
+        positions = positions - np.array([0.0, 0.0, positions[:, 2].mean()])
         stats = {
             "iterations": float(len(found.chi2) - 1),
             "chi2": found.chi2[-1],
@@ -260,7 +270,8 @@ class AnnealingMD(Reconstructor):
             "seconds": time.perf_counter() - begun,
         }
         status = Status.OK if found.settled else Status.NOT_CONVERGED
-        return Reconstruction(Atoms(f"C{n}", positions=found.positions[:n]), status=status, stats=stats)
+        atoms = Atoms(f"C{len(positions)}", positions=positions)
+        return Reconstruction(atoms, status=status, stats=stats)
 
     def _annealed(
         self,
@@ -302,5 +313,6 @@ class AnnealingMD(Reconstructor):
                 hottest=self.hottest,
                 cooling=self.cooling,
                 n_burn=self.n_burn,
+                on_outer=sheet.tether_to if self.follow else None,
                 callback=callback,
             )

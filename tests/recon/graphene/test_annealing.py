@@ -146,7 +146,7 @@ def test_a_frame_of_graphene(sheet: Callable[..., Atoms], frame_of: Callable[...
     truth = sheet(16.0, height=0.6, turn=5.0)
     data = frame_of(truth, n=112, dose=8e3, seed=0, lens=Lens(80e3, 80.0, 1e4, 10.0))
     before = data.copy(deep=True)
-    name = "annealing-md[n_outer=2,n_inner=8,n_burn=0,cooling=0.8,steps=60]"
+    name = "annealing-md[n_outer=2,n_inner=8,n_burn=0,cooling=0.8,steps=60,follow=true]"
     answers = [registry.get(name).reconstruct(data, rng=np.random.default_rng(4)) for _ in range(2)]
     xr.testing.assert_identical(data, before)
     answer = answers[0]
@@ -154,6 +154,7 @@ def test_a_frame_of_graphene(sheet: Callable[..., Atoms], frame_of: Callable[...
     assert answer.status is Status.NOT_CONVERGED
     assert answer.stats["chi2"] < answer.stats["chi2_first"]
     assert answer.stats["iterations"] == 2
+    assert answer.atoms.positions[:, 2].mean() == pytest.approx(0, abs=1e-9)
     distance, _ = KDTree(answer.atoms.positions[:, :2]).query(truth.positions[:, :2])
     assert (distance < 0.4).mean() > 0.9
 
