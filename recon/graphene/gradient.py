@@ -165,7 +165,7 @@ class MultisliceMAP(Reconstructor):
         chain = again
         chain.free_temperature = self.temperature is None
         chain.run(warm // 4, adapt=True)
-        sheets, temperatures = chain.run(self.n_samples)
+        sheets, temperatures = chain.run(self.n_samples, adapt=True)
         posterior.temperature = float(np.mean(temperatures))
         mean = sheets.mean(axis=0).astype(np.float64)
         off = sheets - mean
