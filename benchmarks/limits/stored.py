@@ -94,7 +94,7 @@ def prepare(card: DatasetCard, doses: Sequence[float], root: str | None, *, prog
     when one that is stored is damaged.
     """
     store = DatasetStore(card, root)
-    missing = [dose for dose in doses if stored_limit(store, dose) is None]
+    missing = [dose for dose in doses if np.isfinite(dose) and stored_limit(store, dose) is None]
     if not missing or len(store.truth()) > MOST_UNASKED:
         return
     try:
