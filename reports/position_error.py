@@ -146,4 +146,6 @@ def caption(payload: Payload) -> str:
             f" Below: the dose needed for {found[0].criterion}. {thresholds.caption(payload, found)} Arrows "
             "point to what lies beyond the doses measured."
         )
+        unmarked = any(own - set(needed(payload, d.name)) for d in shown)
+        text += " A row without a mark: that method was not run there." if unmarked else ""
     return text

@@ -208,7 +208,10 @@ def test_a_dataset_has_the_thresholds_of_its_structure_and_of_what_ran_on_it(mad
     found = position_error.needed(made, "cuau-150[seed=2]")
     assert {t.structure for t in found.values()} == {"cuau-150"}
     rows = [r for r in made.rows if (r.dataset, r.method) != ("si-208", made.methods[3].name)]
-    assert made.methods[3].name not in position_error.needed(replace(made, rows=rows), "si-208")
+    fewer = replace(made, rows=rows)
+    assert made.methods[3].name not in position_error.needed(fewer, "si-208")
+    assert "was not run there" in position_error.caption(fewer)
+    assert "was not run there" not in position_error.caption(made)
 
 
 @pytest.mark.parametrize("n_datasets", [1, 2, 3])
