@@ -66,7 +66,7 @@ def join_frames(measurements: Sequence[xr.Dataset]) -> xr.Dataset:
                     f"{data.attrs.get(key)!r}"
                 )
     series = xr.concat(
-        measurements, "frame", data_vars="all", coords="minimal", join="exact", combine_attrs="drop"
+        measurements, "frame", data_vars="all", coords="minimal", join="exact", combine_attrs="override"
     )
     series = series.isel(frame=np.argsort(series["time"].values, kind="stable"))
     series.attrs = {**first, "dose_total": float(first["dose_per_area"]) * series.sizes["frame"]}
