@@ -37,6 +37,8 @@ ODDS = np.linspace(-5, 60, 1301)
 """Log odds looked through."""
 FAR = 1.5
 """In units of the shortest bond: atoms nearer than this are neighbours."""
+LEAST_TOLD = 1e-3
+"""Odds that a smaller part of the atoms exceeds are taken for no better than those that as many do."""
 LEAST_NEIGHBOURS = 2
 """An atom with fewer neighbours stands apart."""
 
@@ -130,8 +132,11 @@ class Detection:
         """The probability (n,) that what has the log `odds` (n,) is an atom."""
         middle = (ODDS[1:] + ODDS[:-1]) / 2
         right, wrong = -np.diff(self.atoms), -np.diff(self.false)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            part = np.where(right + wrong > 0, right / (right + wrong), 1.0 if self.n_atoms else 0.0)
+        told = self.atoms[1:] > LEAST_TOLD * self.n_atoms
+        if not told.any():
+            return np.zeros(len(odds))
+        middle, right, wrong = middle[told], right[told], wrong[told]
+        part = np.where(right + wrong > 0, right / np.maximum(right + wrong, np.finfo(float).tiny), 1.0)
         return np.asarray(np.interp(odds, middle, np.minimum.accumulate(part[::-1])[::-1]))
 
 

@@ -137,7 +137,7 @@ class AtomsWithHalo(GaussianAtoms):
         return filtered(images, self.transfer)
 
 
-def filtered(images: Images, transfer: npt.NDArray[np.floating]) -> Images:
+def filtered(images: npt.NDArray[np.floating], transfer: npt.NDArray[np.floating]) -> Images:
     """`images` (n_tilt, n_y, n_x) through a filter for `torch.fft.rfft2`, of their size, or of a larger one
     and even width: they are continued with zeros.
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -21,6 +21,8 @@ from datasets.errors import InputError
 from datasets.naming import format_name, parse_name
 from datasets.schema import EULER_SEQUENCE, check_measurement
 from recon import registry
+from recon.align.against_atoms import refine_against_atoms
+from recon.align.alignment import Alignment
 from recon.atoms.atom_search import AtomSearch
 from recon.atoms.classify import by_atomic_number
 from recon.atoms.halo import probe_halo
@@ -28,17 +30,21 @@ from recon.atoms.poisson_fit import Series
 from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.project.geometry import Geometry
 
+Images = Literal["as_given", "fit"]
+"""Whether the images are as the start leaves them, or fitted to the atoms too."""
+
 
 @dataclass(frozen=True)
 class PoissonML(Reconstructor):
     """Atoms straight from the counts by Poisson maximum likelihood, warm-started by another reconstructor.
 
     `start` is the reconstructor whose atoms it begins with, and whose alignment it keeps; `false_rate` is how
-    many false atoms noise may be expected to give, as a part of the atoms found (`recon.atoms.selection`);
-    `n_rounds` bounds the rounds of adding and removing, `n_steps` the Fisher-scoring steps of each. Every
-    atom of the answer has arrays `covariance` (9: a 3 × 3 matrix) [Å²] and `confidence`, the probability that
-    it is one. As `resire+ml[n_iter=50]` it starts from `resire[n_iter=50]`: options that it does not have are
-    the start's.
+    many false atoms noise may be expected to give at most, as a part of the atoms found
+    (`recon.atoms.detection`); with `images` fit, angles, shifts, intensities and sharpness of all images are
+    fitted to the atoms (`recon.align.against_atoms`) and the atoms found again; `n_rounds` bounds the rounds
+    of adding and removing, `n_steps` the Fisher-scoring steps of each. Every atom of the answer has arrays
+    `covariance` (9: a 3 × 3 matrix) [Å²] and `confidence`, the probability that it is one. As
+    `resire+ml[n_iter=50]` it starts from `resire[n_iter=50]`: options that it does not have are the start's.
 
     It models atoms as alike within a species and images as sums of atoms. Where a crystal channels along a
     zone axis or a particle is thick, that is wrong, and at high dose the error of the model is that of the
@@ -46,9 +52,11 @@ class PoissonML(Reconstructor):
     """
 
     name: ClassVar[str] = "poisson-ml"
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "this package (dosebench)"
 
     start: str = "fista"
+    images: Images = "as_given"
     false_rate: float = 0.03
     n_rounds: int = 12
     n_steps: int = 8
@@ -89,27 +97,52 @@ class PoissonML(Reconstructor):
             return first
         elements = by_atomic_number(list(measurement.attrs["elements"]))
         background = float(measurement.attrs["background"])
-        search = AtomSearch.of(
-            _series(measurement, first), first.atoms, elements, background, self.false_rate
-        )
+        series, geometry = _series(measurement, first), first.geometry
+        search = AtomSearch.of(series, first.atoms, elements, background, self.false_rate)
         rounds = search.run(self.n_rounds, self.n_steps)
+        if self.images == "fit" and len(search.labels):
+            series, found = _fitted(search)
+            geometry = found.as_dataset()
+            search = AtomSearch.of(series, search.answer(), elements, background, self.false_rate)
+            rounds += search.run(self.n_rounds, self.n_steps)
         stats = {**first.stats, **search.stats(), "rounds": float(rounds)}
         stats["seconds"] = time.perf_counter() - begin
         atoms = search.answer()
         status = Status.OK if np.isfinite(atoms.positions).all() else Status.NONFINITE
-        return Reconstruction(atoms, first.volume, status, status.sentence, stats, first.geometry)
+        return Reconstruction(atoms, first.volume, status, status.sentence, stats, geometry)
+
+
+def _fitted(search: AtomSearch) -> tuple[Series, Alignment]:
+    """The series with its images fitted to the atoms of `search`, and how they were found to be."""
+    series, state = search.series, search.state
+    start = replace(Alignment.identity(series.geometry.rotations), shifts=series.shifts, scales=series.scales)
+    fit = refine_against_atoms(
+        series.counts.astype(np.float64) - state.background,
+        series.geometry,
+        state.positions,
+        state.heights,
+        start=start,
+        background=state.background,
+    )
+    found = fit.alignment
+    blurs = None if found.widths is None else found.widths - found.widths.min()
+    fitted = replace(series, geometry=fit.geometry, shifts=found.shifts, scales=found.scales, blurs=blurs)
+    return fitted, found
 
 
 def _series(measurement: xr.Dataset, first: Reconstruction) -> Series:
     """The raw counts with the geometry that the first answer rests on."""
     geometry = Geometry.of(measurement)
     n_tilt = measurement.sizes["tilt"]
-    shifts, scales = np.zeros((n_tilt, 2)), np.ones(n_tilt)
+    shifts, scales, blurs = np.zeros((n_tilt, 2)), np.ones(n_tilt), None
     if first.geometry is not None:
         angles = np.stack([first.geometry[name].values for name in ("phi", "theta", "psi")], axis=-1)
         turns = Rotation.from_euler(EULER_SEQUENCE, angles, degrees=True)
         geometry = Geometry(turns, geometry.x, geometry.y, geometry.z, geometry.pixel_size)
         shifts = np.stack([first.geometry[name].values for name in ("shift_x", "shift_y")], axis=-1)
         scales = first.geometry["scale"].values.astype(np.float64)
+        if "width" in first.geometry:
+            blurs = first.geometry["width"].values ** 2
+            blurs -= blurs.min()
     counts = np.ascontiguousarray(measurement["counts"].values, dtype=np.float32)
-    return Series(counts, geometry, shifts, scales, probe_halo(measurement.attrs))
+    return Series(counts, geometry, shifts, scales, probe_halo(measurement.attrs), blurs)

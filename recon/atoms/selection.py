@@ -2,8 +2,10 @@
 
 The estimate Â of one intensity, its neighbours free to answer, is normal about the true one with the variance
 σ² of `recon.atoms.covariance`. Atoms of a species have intensities normal about μ with standard deviation τ,
-so the logarithm of the odds for an atom against nothing is that of N(Â; μ, σ² + τ²) / N(Â; 0, σ²): it grows
-with Â, and where σ is small it is against whatever has less than about half the intensity of an atom.
+and what makes atoms of a species look unlike, channelling and whatever else the model leaves out, makes
+nothing look like something: the odds for an atom are N(Â; μ, σ² + τ²) / N(Â; 0, σ² + τ²), with the least τ of
+all species below. They grow with Â, and where σ is small they are against whatever has less than about half
+the intensity of an atom.
 
 How many atoms, and how many maxima of noise, stand above given odds is told by `recon.atoms.detection`.
 """
@@ -26,6 +28,9 @@ from recon.project.projector import Projector
 FloatArray = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
+PROPOSED = 0.5
+"""Doubt with which a further atom is looked for: from a third of one's intensity on, for its neighbours
+have taken a part of it. Once it is fitted, it is judged with all doubt."""
 N_SPREAD = 100_000
 """Voxels that stand for a whole volume."""
 
@@ -39,16 +44,19 @@ class Species:
     spreads: FloatArray
     shares: FloatArray
 
-    def log_odds(self, heights: FloatArray, variances: FloatArray) -> tuple[FloatArray, Labels]:
+    def log_odds(
+        self, heights: FloatArray, variances: FloatArray, doubt: float = 1.0
+    ) -> tuple[FloatArray, Labels]:
         """ln of the Bayes factor for an atom against nothing, (n,), and the likeliest species (n,).
 
-        `heights` (n,) are estimated without a prior, with `variances` (n,).
+        `heights` (n,) are estimated without a prior, with `variances` (n,). Nothing looks like something by
+        `doubt` times the least spread of a species.
         """
-        total = variances[:, None] + self.spreads**2
+        total, nothing = variances[:, None] + self.spreads**2, variances + (doubt * self.spreads.min()) ** 2
         log = (
             -0.5 * (heights[:, None] - self.means) ** 2 / total
-            - 0.5 * np.log(total / variances[:, None])
-            + 0.5 * (heights**2 / variances)[:, None]
+            - 0.5 * np.log(total / nothing[:, None])
+            + 0.5 * (heights**2 / nothing)[:, None]
             + np.log(self.shares)
         )
         top = log.max(axis=1)
@@ -154,7 +162,7 @@ def candidates(
     found: Evidence, species: Species, positions: FloatArray, *, least: float, min_distance: float
 ) -> Candidates:
     """Local maxima of the odds for one more atom above `least`, at least `min_distance` [Å] from all
-    `positions`.
+    `positions`, as well as voxels can tell.
 
     Best odds first.
     """
@@ -163,7 +171,7 @@ def candidates(
     there = (score > 0) & (score**2 > 2 * max(least, 0.0) * known)
     odds = np.full(score.shape, -np.inf, dtype=np.float32)
     variances = 1 / known[there].astype(np.float64)
-    odds[there] = species.log_odds(score[there] * variances, variances)[0]
+    odds[there] = species.log_odds(score[there] * variances, variances, PROPOSED)[0]
     reach = 2 * round(0.5 * min_distance / geometry.pixel_size) + 1
     highest = scipy.ndimage.maximum_filter(odds, reach)
     k, j, i = np.nonzero((odds > least) & (odds == highest))
@@ -171,5 +179,7 @@ def candidates(
     log_odds, heights = odds[k, j, i].astype(np.float64), (score / known)[k, j, i].astype(np.float64)
     order = np.argsort(-log_odds, kind="stable")
     if len(points) and len(positions):
-        order = order[KDTree(positions).query(points[order])[0] >= min_distance]
+        # the place itself is up to half the diagonal of a voxel from its centre
+        nearest = min_distance - 0.5 * np.sqrt(3) * geometry.pixel_size
+        order = order[KDTree(positions).query(points[order])[0] >= nearest]
     return Candidates(points[order], heights[order], log_odds[order])

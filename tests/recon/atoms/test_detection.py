@@ -92,6 +92,14 @@ def test_fewer_false_atoms_cost_more(significance: float, allowed: float) -> Non
     assert confidence[-1] <= 1
 
 
+@pytest.mark.parametrize("significance", [4.0, 8.0, 30.0])
+def test_odds_that_only_atoms_have_are_those_of_atoms(significance: float) -> None:
+    told = detection(significance)
+    typical = one_species(significance).log_odds(np.array([significance]), np.ones(1))[0]
+    assert told.confidence(typical)[0] > 0.9
+    assert told.confidence(np.array([1e3]))[0] >= told.confidence(typical)[0]
+
+
 def test_without_atoms_nothing_is_said() -> None:
     told = Detection.of(one_species(5.0), np.empty(0), 0, np.empty(0), 0.0, WIDTH, ROWS)
     assert told.expected(told.cost(1.0)) == (0.0, 0.0)

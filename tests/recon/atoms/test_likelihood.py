@@ -35,7 +35,7 @@ class Given(Reconstructor):
         return self.answer
 
 
-def refined(data: xr.Dataset, start: Atoms, geometry: xr.Dataset | None = None, **fields: float) -> Atoms:
+def refined(data: xr.Dataset, start: Atoms, geometry: xr.Dataset | None = None, **fields: object) -> Atoms:
     Given.answer = Reconstruction(start, geometry=geometry)
     method = PoissonML(start=f"{__name__}:Given", **fields)  # type: ignore[arg-type]
     return method.reconstruct(data, rng=np.random.default_rng(0)).atoms
@@ -188,3 +188,25 @@ def test_one_atom_between_two_places_gives_way_to_both(measure, cluster) -> None
     found = refined(data, start)
     assert len(found) == len(truth)
     assert np.sqrt((errors(found, truth) ** 2).sum(axis=1).mean()) < 0.08
+
+
+def test_images_are_fitted_to_the_atoms(measure, cluster) -> None:  # type: ignore[no-untyped-def]
+    """Wrong angles, shifts and intensities, with them fitted to the atoms and without."""
+    truth, rng = cluster(43), np.random.default_rng(0)
+    images = []
+    for theta in EVEN:
+        phi, psi = rng.normal(scale=0.5, size=2)
+        turn = Geometry.of(measure(truth, [theta], phi=phi, psi=psi)).rotations[0]
+        moved = truth.copy()
+        moved.positions += turn.inv().apply([*rng.normal(scale=0.15, size=2), 0.0])
+        image = measure(moved, [theta], phi=phi, psi=psi, peak=100.0)["counts"].values[0]
+        images.append(rng.normal(1, 0.05) * image)
+    data = measure(truth, EVEN, peak=100.0)
+    data = data.assign(counts=(data["counts"].dims, rng.poisson(np.array(images)).astype(np.uint16)))
+    found = {}
+    for how in ("as_given", "fit"):
+        answer = refined(data, truth, images=how)
+        error = errors(answer, truth)
+        found[how] = float(np.sqrt(((error - error.mean(axis=0)) ** 2).sum(axis=1).mean()))
+    assert found["fit"] < 0.4 * found["as_given"]
+    assert found["fit"] < 0.03

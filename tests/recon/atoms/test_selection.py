@@ -52,9 +52,15 @@ def test_odds_grow_with_the_intensity(mean: float, height: float, sigma: float) 
 
 def test_odds_are_those_of_two_normals() -> None:
     odds, label = ONE.log_odds(np.array([45.0]), np.array([100.0]))
-    exact = -0.5 * 25 / 109 - 0.5 * np.log(109) + 0.5 * 45**2 / 100 + 0.5 * np.log(100)
+    exact = -0.5 * 25 / 109 + 0.5 * 45**2 / 109
     assert odds[0] == pytest.approx(exact)
     assert label[0] == 0
+
+
+def test_less_than_half_an_atom_is_none_however_many_electrons() -> None:
+    odds, _ = ONE.log_odds(np.array([12.0, 24.0, 26.0, 38.0]), np.full(4, 1e-4))
+    assert np.all(odds[:2] < 0)
+    assert np.all(odds[2:] > 0)
 
 
 def test_species_are_learnt_through_the_noise() -> None:
