@@ -17,7 +17,7 @@ def _flat(n: int, keep: float = 1.0, seed: int = 0) -> np.ndarray:  # type: igno
     """A piece of flat graphene, some atoms of it missing."""
     cell = np.array([[1.5, np.sqrt(3) / 2], [1.5, -np.sqrt(3) / 2]]) * BOND
     corners = np.stack(np.meshgrid(np.arange(n), np.arange(n)), axis=-1).reshape(-1, 2) @ cell
-    plane = np.concatenate([corners, corners + [BOND, 0]])
+    plane = np.concatenate([corners, corners + np.array([BOND, 0])])
     chosen = np.random.default_rng(seed).uniform(size=len(plane)) < keep
     return np.column_stack([plane, np.zeros(len(plane))])[chosen]
 
