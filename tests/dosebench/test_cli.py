@@ -143,6 +143,7 @@ def test_run_then_report(folder: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "sirt[n_iter=15]" in done.output
     assert "dose [e⁻/Å² per image] needed for" in done.output
+    assert "× limit" in done.output
     assert "20 cells, 16 done, 4 to run" in dosebench("run", "preset.yaml", "--dry-run").output  # 4: `broken`
     written = dosebench("report", "results/mini")
     assert written.exit_code == 0, written.output
