@@ -226,10 +226,15 @@ def load_structure(name: str) -> StructureCard:
 
 
 def structure_card_of(recipe: StructureRecipe) -> StructureCard | None:
-    """The structure card with this recipe, whatever the seed; None where the catalog has none."""
+    """The structure card with this recipe, whatever the seed and the frame; None where the catalog has
+    none.
+    """
+    parameters = {name: value for name, value in recipe.parameters.items() if name != "snapshot"}
     for name in structure_names():
         card = load_structure(name)
-        if card.recipe.model_copy(update={"seed": recipe.seed}) == recipe:
+        if card.recipe.model_copy(update={"seed": recipe.seed}) == recipe.model_copy(
+            update={"parameters": parameters}
+        ):
             return card.model_copy(update={"recipe": recipe})
     return None
 

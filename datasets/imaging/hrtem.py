@@ -49,6 +49,8 @@ MARGIN = 6.0
 CUTOFF = 2.5
 """What is scattered beyond this spatial frequency [1/Å] is left out of the image, as by an aperture. The wave
 and its multiple scattering are computed to as far as the sampling carries."""
+FREQUENCY = 1.6
+"""Spatial frequency [1/Å] up to which the sum over directions must hold; little interferes beyond."""
 REACH = 4.0
 """Defoci up to this many standard deviations of the focal spread are summed over."""
 ATOM = 2.0
@@ -192,7 +194,7 @@ def illumination(semiangle: float, rate: float) -> tuple[FloatArray, FloatArray]
     """
     if semiangle == 0:
         return np.zeros((1, 2)), np.ones(1)
-    n_rings = 1 + math.ceil(rate)
+    n_rings = max(1, math.ceil(rate))
     n_angles = 4 * n_rings + 2
     nodes, weights = np.polynomial.legendre.leggauss(n_rings)
     radii = semiangle * np.sqrt((1 + nodes) / 2)
@@ -214,8 +216,8 @@ def intensity(spectrum: Spectrum, imaging: HrtemCard, extent: float, defocus: fl
     if imaging.aperture_mrad is not None:
         aperture = min(aperture, imaging.aperture_mrad * 1e-3)
     semiangle = imaging.convergence_mrad * 1e-3
-    slope = abs(imaging.Cs * aperture**2) + abs(defocus) + REACH * imaging.focal_spread
-    directions, shares = illumination(semiangle, 2 * np.pi * semiangle * aperture / wavelength * slope)
+    slope = abs(imaging.Cs * (wavelength * FREQUENCY) ** 2) + abs(defocus) + REACH * imaging.focal_spread
+    directions, shares = illumination(semiangle, 2 * np.pi * semiangle * FREQUENCY * slope)
     defoci, weights = focal_distribution(imaging.focal_spread, wavelength)
     total = np.zeros((n, n))
     for direction, share in zip(directions / wavelength, shares, strict=True):
