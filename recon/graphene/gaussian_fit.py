@@ -72,10 +72,13 @@ def fit_atoms(
 
     `x` (n_x,) and `y` (n_y,) are the pixels [Å], `noise` the standard deviation of a pixel of `frame`,
     `prior` that of the positions about the sites [Å]. `prior_odds` (n,) or one for all: of an atom against
-    none. Images of atoms are not Gaussians: where that misfit is larger than the noise, it is taken for it.
+    none. Images of atoms are not Gaussians, and what is left of them counts as noise that all pixels of an
+    atom share. Atoms off their site count in it too: even without noise positions stay drawn to their sites.
     """
     width, common, level, misfit = common_width(frame, sites, x, y)
-    noise = max(noise, misfit)
+    # an atom's misfit is the same all over its image, so that many pixels say no more of it than one does
+    n_pixels = max(1.0, 4 * np.pi * width**2 / float(x[1] - x[0]) ** 2)
+    noise = float(np.sqrt(noise**2 + n_pixels * max(misfit**2 - noise**2, 0.0)))
     positions, heights = sites.copy(), np.full(len(sites), common)
     levels = np.full(len(sites), level)
     windows = _Windows.about(frame, sites, x, y, window)
