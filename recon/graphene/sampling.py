@@ -39,6 +39,8 @@ STEP = 0.22
 """Of the leapfrog, in units of the inverse of the highest frequency but for the soft directions."""
 N_STEPS = 24
 """Leapfrog steps of a trajectory."""
+LOST = 20.0
+"""A trajectory that moves an atom this far [Å] has diverged, and is refused."""
 NEGLIGIBLE = 1e-3
 """Entries of F below this part of the diagonal are left out."""
 
@@ -144,6 +146,8 @@ class Chain:
         for _ in range(N_STEPS):
             momentum = momentum - 0.5 * step * power * gradient
             positions = positions + step * self.masses.velocity(momentum).reshape(positions.shape)
+            if not np.abs(positions - self.positions).max() < LOST:
+                return 0.0, self.positions
             value, gradient = self._potential(positions)
             momentum = momentum - 0.5 * step * power * gradient
         end = power * value + 0.5 * float(momentum @ self.masses.velocity(momentum))
