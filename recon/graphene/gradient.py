@@ -64,8 +64,8 @@ class MultisliceMAP(Reconstructor):
     (9: a 3 × 3 matrix) [Å²].
 
     It takes one sheet of threefold bonded carbon, as it is seen from above; what is on it, a second layer or
-    a turned bond is not in its model. It solves dense systems in 3 n_atoms unknowns: a thousand atoms take
-    four times as long as 640. Only the first frame of a series is used.
+    a turned bond is not in its model. It solves dense systems in 3 n_atoms unknowns, so that time grows
+    as n_atoms³ and memory as n_atoms². Only the first frame of a series is used.
     """
 
     name: ClassVar[str] = "multislice-map"

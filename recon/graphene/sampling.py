@@ -13,8 +13,8 @@ of freedom as its shape.
 Masses are those of the curvature A = F + ∂²E/kT: D^½ (1 + W (Λ − 1) Wᵀ) D^½, D its diagonal and W the softest
 directions, so that long ripples, a hundred times softer than a bond, move as fast as bonds do.
 
-Cost per step: the energy of the prior (0.3 ms with 640 atoms), F (150 entries in a row, 0.3 ms), and 4 n k
-for k soft directions, 0.1 ms.
+Cost per step: the energy of the prior, F with some 150 entries in a row, and 4 n k operations for k soft
+directions. 640 atoms: 0.9 ms of one core, 0.35 of them the energy.
 """
 
 from __future__ import annotations
