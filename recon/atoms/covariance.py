@@ -91,7 +91,7 @@ def _of_some(
     """The covariance of the atoms `of`, from those that are within `radius` of them."""
     if not len(of):
         return np.empty((0, 4, 4))
-    around = KDTree(positions).query_ball_point(positions[of], radius).tolist()
+    around = np.atleast_1d(KDTree(positions).query_ball_point(positions[of], radius)).tolist()
     some = np.unique(np.concatenate([of, *around]).astype(np.int64))
     u, v = (np.ascontiguousarray(at[:, some]) for at in (atoms.u, atoms.v))
     part = replace(atoms, u=u, v=v, sigma=atoms.sigma[some])

@@ -83,9 +83,24 @@ def test_the_exponent_is_that_of_a_power_law() -> None:
     assert error == pytest.approx(0.055, abs=0.005)
 
 
-def test_the_likelihood_of_a_few_atoms(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likelihood_speed, "in_a_process", likelihood_speed.measured)
-    lines = run("--part", "likelihood", "--atoms", "20", "--atoms", "40").splitlines()[1:]
-    assert [line.split()[1] for line in lines[1:3]] == ["20", "40"]
-    assert "100.0 %" in lines[2]
-    assert lines[3].startswith("likelihood     seconds (processor) grow as atoms^")
+def test_the_likelihood_prints_a_line_per_size_and_the_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(n: int, tilts: int, threads: int, name: str) -> likelihood_speed.Outcome:
+        seconds = 0.01 * n**1.1
+        return likelihood_speed.Outcome(
+            n, 60, seconds, 2 * seconds, 0.01, 0.5, 0.995, 1.0, 12.0, 11.0, 11.5, 2.0
+        )
+
+    monkeypatch.setattr(likelihood_speed, "in_a_process", taken)
+    sizes = ["--atoms", "2000", "--atoms", "200", "--atoms", "630"]
+    lines = run("--part", "likelihood", *sizes).splitlines()
+    assert [line.split()[1] for line in lines[1:4]] == ["200", "630", "2000"]
+    assert all("99.50 %  100.00 %  12.0 pm (11.0, 11.5)" in line for line in lines[1:4])
+    assert all("grow as atoms^1.100 ± 0.000" in line for line in lines[4:])
+
+
+@pytest.mark.slow
+def test_the_atoms_of_a_made_up_particle_are_found() -> None:
+    found = likelihood_speed.measured(40, 20, 1, "poisson-ml")
+    assert min(found.recall, found.precision) > 0.9
+    assert 0 < found.alone < found.coupled < 2 * found.rmsd
+    assert found.processor > found.drawing > 0
