@@ -57,8 +57,8 @@ mean plane."""
 class MultisliceMAP(Reconstructor):
     """The sheet of carbon that explains one low-dose frame best.
 
-    `estimate`: the `mean` sheet of the posterior, which errs least, or the most probable one, `map`, in a
-    third of the time; `n_iter` bounds the steps of the descent; `n_samples` sheets are drawn for the mean,
+    `estimate`: the `mean` sheet of the posterior, which errs least, or the most probable one, `map`, after a
+    shorter walk; `n_iter` bounds the steps of the descent; `n_samples` sheets are drawn for the mean,
     after as many again in which the walk forgets its start; `temperature` [K] of the prior, by default the
     one that the sheet shows; `defocus`: `nominal`, or `refine`. Every atom of the answer has `covariance`
     (9: a 3 × 3 matrix) [Å²].
