@@ -31,8 +31,8 @@ FloatArray = npt.NDArray[np.float64]
 
 N_TYPICAL = 32
 """Quantiles that stand for the uncertainties of all intensities."""
-LEVELS = np.linspace(0, 15, 1501)
-"""Significances looked through."""
+LEVELS = np.concatenate([np.linspace(0, 15, 1501), np.geomspace(15.01, 1e5, 800)])
+"""Significances looked through: finely where noise is, and up to where half an atom is at any dose."""
 ODDS = np.linspace(-5, 60, 1301)
 """Log odds looked through."""
 FAR = 1.5

@@ -100,6 +100,15 @@ def test_odds_that_only_atoms_have_are_those_of_atoms(significance: float) -> No
     assert told.confidence(np.array([1e3]))[0] >= told.confidence(typical)[0]
 
 
+@pytest.mark.parametrize("significance", [20.0, 100.0, 1000.0])
+def test_with_many_electrons_nothing_is_missed(significance: float) -> None:
+    told = detection(significance)
+    false, missed = told.expected(told.cost(1.0))
+    assert false < 1e-3
+    assert missed < 0.02
+    assert told.confidence(np.array([0.5 * (significance / np.hypot(1, 0.1 * significance)) ** 2]))[0] > 0.9
+
+
 def test_without_atoms_nothing_is_said() -> None:
     told = Detection.of(one_species(5.0), np.empty(0), 0, np.empty(0), 0.0, WIDTH, ROWS)
     assert told.expected(told.cost(1.0)) == (0.0, 0.0)
