@@ -90,9 +90,11 @@ def limit_version(store: DatasetStore, dose: float) -> int | None:
 def prepare(card: DatasetCard, doses: Sequence[float], root: str | None, *, progress: bool = True) -> None:
     """Make the limits that scores of `card` are judged by, unless the particle is too large to do so unasked.
 
-    Where the images do not determine the positions there is none, and a warning says so. Raises `StoreError`
-    when one that is stored is damaged.
+    Where the images do not determine the positions there is none, and a warning says so; there is none for
+    what is no tilt series. Raises `StoreError` when one that is stored is damaged.
     """
+    if card.imaging.modality != "adf":
+        return
     store = DatasetStore(card, root)
     missing = [dose for dose in doses if np.isfinite(dose) and stored_limit(store, dose) is None]
     if not missing or len(store.truth()) > MOST_UNASKED:
