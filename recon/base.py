@@ -14,6 +14,7 @@ import xarray as xr
 from ase import Atoms
 
 from datasets.naming import Value, format_name
+from datasets.schema import check_measurement
 
 
 class Status(enum.Enum):
@@ -99,6 +100,14 @@ class Reconstructor(ABC):
     def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
         """Whether this measurement can be reconstructed, and if not a sentence that says why."""
         return True, ""
+
+    def declined(self, measurement: xr.Dataset) -> Reconstruction | None:
+        """What to answer where `supports` says no; None where it says yes. Raises `InputError` for what is
+        no measurement.
+        """
+        check_measurement(measurement)
+        supported, reason = self.supports(measurement)
+        return None if supported else Reconstruction(Atoms(), status=Status.SKIPPED, message=reason)
 
     @property
     def parameters(self) -> dict[str, Any]:

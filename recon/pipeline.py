@@ -18,14 +18,14 @@ from ase import Atoms
 from scipy.spatial.transform import Rotation
 
 from datasets.errors import InputError
-from datasets.schema import check_measurement, rotations
+from datasets.schema import rotations
 from recon.align.against_atoms import refine_against_atoms
 from recon.align.alignment import Alignment
 from recon.align.angles import refine_angles
 from recon.align.blur import BlurredProjector, excess_blur
 from recon.align.reprojection import default_solver
 from recon.align.series import Align, align
-from recon.atoms.classify import Classify, by_atomic_number, classify, shortest_bond
+from recon.atoms.classify import Classify, by_atomic_number, classify, closest_approach
 from recon.atoms.refinement import Reclassify, Refine, reclassify_atoms, refine_atoms
 from recon.atoms.trace import trace
 from recon.base import Callback, Reconstruction, Reconstructor, Status
@@ -42,9 +42,6 @@ MIN_TILTS = 3
 DIVERGED = 10.0
 """An R-factor that only divergence reaches: an empty volume has 1, a close fit of sparse counts about 3."""
 
-CLOSEST_APPROACH = 0.75
-"""Two atoms are not nearer than this part of the shortest bond. In a close-packed metal the octahedral voids
-are 0.71 of a bond from their atoms; the minimum distances of paper 003's code are 0.70 to 0.87."""
 
 FIRST_ITER = 54
 """Iterations of FISTA for the atoms that angles are refined against: those of its own default."""
@@ -73,7 +70,7 @@ class TomographicReconstructor(Reconstructor):
     (`recon.align.angles`); `blur`, with `angles=atoms` also `fit`, an own sharpness for every image
     (`recon.align.blur`); `oversample`, sub-voxels per voxel along x and z of the projector;
     `min_height`, the least height of a maximum relative to the volume's greatest value; `min_distance`
-    between atoms [Å] (by default `CLOSEST_APPROACH` times the shortest bond of the species present);
+    between atoms [Å] (by default `recon.atoms.classify.closest_approach`);
     `trace_sigma`, a Gaussian [fine voxel] before tracing; `classify` (`recon.atoms.classify`), and
     `cluster_radius`, `split_radius` and `species_radius`, the spheres [fine voxel] of its published rules;
     `refine`, the atoms against the images, and `reclassify`, by refined `heights` or by `local` comparison
@@ -144,10 +141,8 @@ class TomographicReconstructor(Reconstructor):
         self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
     ) -> Reconstruction:
         """The atoms of `measurement`, with the volume that they were traced in."""
-        check_measurement(measurement)
-        supported, reason = self.supports(measurement)
-        if not supported:
-            return Reconstruction(Atoms(), status=Status.SKIPPED, message=reason)
+        if (declined := self.declined(measurement)) is not None:
+            return declined
         start = time.perf_counter()
         record = _Record(callback)
         geometry = Geometry.of(measurement)
@@ -224,7 +219,7 @@ class TomographicReconstructor(Reconstructor):
     def _atoms(self, volume: xr.DataArray, elements: list[str]) -> Atoms:
         min_distance = self.min_distance
         if min_distance is None:
-            min_distance = CLOSEST_APPROACH * shortest_bond(elements)
+            min_distance = closest_approach(elements)
         threshold = self.min_height * max(float(volume.max()), 0.0)
         peaks = trace(volume, min_distance=min_distance, threshold=threshold, sigma=self.trace_sigma)
         radii = (self.cluster_radius, self.split_radius, self.species_radius)

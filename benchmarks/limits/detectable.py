@@ -23,8 +23,7 @@ from benchmarks.limits.kernels import AtomKernels, table_squares
 from benchmarks.limits.problem import MOST_DENSE, LimitProblem
 from benchmarks.limits.unknowns import Unknowns
 from datasets.errors import InputError
-from recon.atoms.atom_search import CLOSEST_APPROACH
-from recon.atoms.classify import shortest_bond
+from recon.atoms.classify import closest_approach, shortest_bond
 from recon.atoms.detection import Detection, places
 from recon.atoms.selection import Species
 
@@ -72,8 +71,8 @@ def detectable(problem: LimitProblem, dose: float) -> Detectable:
     order = np.argsort(means)
     shares = np.bincount(model.labels, minlength=len(means)) / n
     species = Species(means[order], SPREAD * means[order], shares[order])
-    bond = shortest_bond(list(kernels.names))
-    points, each = places(model.positions, bond, CLOSEST_APPROACH * bond)
+    names = list(kernels.names)
+    points, each = places(model.positions, shortest_bond(names), closest_approach(names))
     told = Detection.of(
         species, variances, n, variances, each * len(points), _width(kernels), model.series.turns[:, :2]
     )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ase import Atoms
 from scipy.spatial import KDTree
 
-from recon.atoms.classify import shortest_bond
+from recon.atoms.classify import closest_approach, shortest_bond
 from recon.atoms.covariance import local_covariance
 from recon.atoms.detection import Detection, places, stands_apart
 from recon.atoms.halo import Halo
@@ -31,8 +31,6 @@ START_SPREAD = 0.2
 """Relative spread of the intensities of a species to begin with."""
 SPREADS = (0.05, 0.25)
 """Relative spreads that a species may have: atoms channel, but what varies more is noise."""
-CLOSEST_APPROACH = 0.75
-"""Two atoms are not nearer than this part of the shortest bond, as in `recon.pipeline`."""
 SOFTNESS = 0.15
 """Å: what bond lengths of a glass vary by, thermal motion and all."""
 APART = 3.0
@@ -88,7 +86,7 @@ class AtomSearch:
     def __post_init__(self) -> None:
         self.projector = make_projector(self.series.geometry)
         self.bond = shortest_bond(self.elements)
-        self.min_distance = CLOSEST_APPROACH * self.bond
+        self.min_distance = closest_approach(self.elements)
 
     @classmethod
     def of(

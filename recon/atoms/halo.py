@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.constants
 import scipy.fft
 import scipy.optimize
 import scipy.special
 import torch
 
+from recon.optics import wavelength
 from recon.project.gaussian_atoms import GaussianAtoms, Images
 
 FloatArray = npt.NDArray[np.float64]
@@ -58,11 +58,11 @@ def probe_halo(optics: Mapping[str, Any]) -> Halo:
     """
     if not {"energy_eV", "semiangle_mrad"} <= set(optics):
         return Halo()
-    wavelength = electron_wavelength(float(optics["energy_eV"]))
-    cutoff = float(optics["semiangle_mrad"]) * 1e-3 / wavelength
+    electrons = wavelength(float(optics["energy_eV"]))
+    cutoff = float(optics["semiangle_mrad"]) * 1e-3 / electrons
     defocus, spherical = float(optics.get("defocus", 0.0)), float(optics.get("Cs", 0.0))
     area = np.linspace(0, RADIUS**2, N_RADII)  # even in area: every ring of the image counts by its pixels
-    wanted = _blurred_probe(np.sqrt(area), wavelength, cutoff, defocus, spherical)
+    wanted = _blurred_probe(np.sqrt(area), electrons, cutoff, defocus, spherical)
 
     def model(parameters: FloatArray) -> FloatArray:
         fraction, core, spread = 1 / (1 + np.exp(-parameters[0])), *np.exp(parameters[1:])
@@ -80,21 +80,14 @@ def probe_halo(optics: Mapping[str, Any]) -> Halo:
     return Halo(1 / (1 + np.exp(-found[0])), float(np.exp(found[2])), float(np.exp(found[1])))
 
 
-def electron_wavelength(energy: float) -> float:
-    """Relativistic wavelength [Å] of an electron of `energy` [eV]."""
-    rest = scipy.constants.physical_constants["electron mass energy equivalent in MeV"][0] * 1e6
-    hc = scipy.constants.h * scipy.constants.c / scipy.constants.e * 1e10
-    return float(hc / np.sqrt(energy * (energy + 2 * rest)))
-
-
 def _blurred_probe(
-    radii: FloatArray, wavelength: float, cutoff: float, defocus: float, spherical: float
+    radii: FloatArray, electrons: float, cutoff: float, defocus: float, spherical: float
 ) -> FloatArray:
     """The probe's intensity blurred by `BLUR`, of integral one [1/Å²], at `radii` [Å]."""
     n, fine = 256, 1 / (4.2 * cutoff)
     k = scipy.fft.fftfreq(n, fine)
     square = k[:, None] ** 2 + k**2
-    phase = np.pi * wavelength * square * (0.5 * spherical * wavelength**2 * square - defocus)
+    phase = np.pi * electrons * square * (0.5 * spherical * electrons**2 * square - defocus)
     wave = scipy.fft.ifft2((square <= cutoff**2) * np.exp(-1j * phase))
     transfer = scipy.fft.fft2(np.abs(wave) ** 2).real[0, : n // 2]
     k = k[: n // 2]

@@ -36,7 +36,6 @@ from ase import Atoms
 
 from datasets.errors import InputError
 from datasets.naming import Value
-from datasets.schema import check_measurement
 from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.graphene.initial import FirstAtoms, first_atoms, refuses
 from recon.graphene.lammps_relax import RelaxedSheet, load_lammps
@@ -250,10 +249,8 @@ class AnnealingMD(Reconstructor):
         self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
     ) -> Reconstruction:
         """The sheet; without atoms where no lattice stands out of the noise."""
-        check_measurement(measurement)
-        supported, reason = self.supports(measurement)
-        if not supported:
-            return Reconstruction(Atoms(), status=Status.SKIPPED, message=reason)
+        if (declined := self.declined(measurement)) is not None:
+            return declined
         begun = time.perf_counter()
         try:
             first = first_atoms(measurement.isel(frame=[self.frame]), prior=self.prior)

@@ -26,7 +26,8 @@ import numpy.typing as npt
 
 from datasets.errors import InputError
 from recon.graphene.lattice import BOND
-from recon.graphene.multislice import Lens, atomic_scattering, wavelength
+from recon.graphene.multislice import Lens, atomic_scattering
+from recon.optics import wavelength
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -25,10 +25,10 @@ from ase import Atoms
 from scipy.linalg import cho_solve
 
 from datasets.errors import InputError
-from datasets.schema import check_measurement
 from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.graphene.descent import Posterior, cholesky_of, descend
 from recon.graphene.information import fisher_information
+from recon.graphene.initial import refuses
 from recon.graphene.multislice import FrameModel, Lens
 from recon.graphene.prior import BOLTZMANN, Sheet
 from recon.graphene.sampling import Chain, Masses, Quadratic
@@ -87,28 +87,15 @@ class MultisliceMAP(Reconstructor):
 
     def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
         """Whether this is an HRTEM frame of carbon that states energy and defocus."""
-        modality = measurement.attrs.get("modality")
-        if modality != "hrtem":
-            return False, f"{self.name} reconstructs hrtem frames, this measurement is {modality}"
-        elements = list(measurement.attrs["elements"])
-        if elements != ["C"]:
-            return (
-                False,
-                f"{self.name} knows sheets of carbon alone, this specimen holds {', '.join(elements)}",
-            )
-        for name in ("energy_eV", "defocus"):
-            if name not in measurement.attrs:
-                return False, f"{self.name} needs the attribute {name!r}, which this measurement lacks"
-        return True, ""
+        reason = refuses(measurement, self.name)
+        return not reason, reason
 
     def reconstruct(
         self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
     ) -> Reconstruction:
         """The atoms of the first frame of `measurement`."""
-        check_measurement(measurement)
-        supported, reason = self.supports(measurement)
-        if not supported:
-            return Reconstruction(Atoms(), status=Status.SKIPPED, message=reason)
+        if (declined := self.declined(measurement)) is not None:
+            return declined
         begin = time.perf_counter()
         frame = measurement["counts"].values[0].astype(np.float64)
         x, y = measurement["x"].values, measurement["y"].values

@@ -18,7 +18,6 @@ from ase import Atoms
 
 from datasets.errors import InputError
 from datasets.naming import Value
-from datasets.schema import check_measurement
 from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.graphene.charge_density import Contrast, depth_of_contrast, heights_from_contrast
 from recon.graphene.gaussian_fit import VIBRATION, FittedAtoms, fit_atoms
@@ -146,10 +145,8 @@ class FlatGraphene(Reconstructor):
         self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
     ) -> Reconstruction:
         """The sheet; without atoms where no lattice stands out of the noise."""
-        check_measurement(measurement)
-        supported, reason = self.supports(measurement)
-        if not supported:
-            return Reconstruction(Atoms(), status=Status.SKIPPED, message=reason)
+        if (declined := self.declined(measurement)) is not None:
+            return declined
         begun = time.perf_counter()
         try:
             first = self._first(measurement)

@@ -34,6 +34,8 @@ import torch
 from scipy import constants
 from scipy.special import j0, k0, k1
 
+from recon.optics import interaction_constant, wavelength
+
 FloatArray = npt.NDArray[np.float64]
 
 LOBATO_CARBON = (
@@ -50,20 +52,6 @@ N_FOCI = 5
 """Nodes of the Gauss–Hermite rule over the focal spread: with 3 a frame is off by 2 % of its contrast."""
 FAINT = 3e-3
 """Modes where the envelope of the lens is below this part of 1 are left out."""
-
-
-def wavelength(energy: float) -> float:
-    """Wavelength [Å] of electrons of `energy` [eV]."""
-    rest = constants.m_e * constants.c**2 / constants.e
-    momentum = math.sqrt(energy * (energy + 2 * rest)) * constants.e / constants.c
-    return constants.h / momentum * 1e10
-
-
-def interaction_constant(energy: float) -> float:
-    """σ = 2π m e λ / h² [rad/(V Å)] of electrons of `energy` [eV], m their relativistic mass."""
-    rest = constants.m_e * constants.c**2 / constants.e
-    mass = constants.m_e * (1 + energy / rest)
-    return 2 * math.pi * mass * constants.e * wavelength(energy) * 1e-10 / constants.h**2 * 1e-10
 
 
 def projected_carbon(r: FloatArray) -> FloatArray:

@@ -5,7 +5,8 @@ import pytest
 import scipy.fft
 from scipy.spatial.transform import Rotation
 
-from recon.atoms.halo import BLUR, AtomsWithHalo, Halo, electron_wavelength, filtered, probe_halo
+from recon.atoms.halo import BLUR, AtomsWithHalo, Halo, filtered, probe_halo
+from recon.optics import wavelength
 from recon.project.gaussian_atoms import GaussianAtoms
 
 OPTICS = {"energy_eV": 200e3, "semiangle_mrad": 17.5}
@@ -24,17 +25,12 @@ def some_atoms(halo: Halo, scales: np.ndarray, n: int = 5) -> AtomsWithHalo:
     return AtomsWithHalo.around(cores, transfer, scales[:, None] * (1 - halo.fraction))
 
 
-def test_the_wavelength_is_the_published_one() -> None:
-    assert electron_wavelength(200e3) == pytest.approx(0.02508, abs=1e-5)
-    assert electron_wavelength(300e3) == pytest.approx(0.01969, abs=1e-5)
-
-
 def test_two_gaussians_are_the_probe_and_one_is_not() -> None:
     halo = probe_halo(OPTICS)
     n, pixel = 256, 0.1
     k = scipy.fft.fftfreq(n, pixel)
     square = k[:, None] ** 2 + k**2
-    aperture = square <= (17.5e-3 / electron_wavelength(200e3)) ** 2
+    aperture = square <= (17.5e-3 / wavelength(200e3)) ** 2
     probe = np.abs(scipy.fft.ifft2(aperture)) ** 2
     blurred = scipy.fft.ifft2(scipy.fft.fft2(probe / probe.sum()) * np.exp(-2 * np.pi**2 * BLUR**2 * square))
     core = np.exp(-2 * np.pi**2 * (halo.core + BLUR**2) * square)

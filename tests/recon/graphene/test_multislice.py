@@ -16,7 +16,6 @@ from recon.graphene.multislice import (
     atomic_scattering,
     interaction_constant,
     projected_carbon_transform,
-    wavelength,
 )
 
 LENS = Lens(80e3, defocus=80.0, Cs=1e4, focal_spread=10.0)
@@ -26,11 +25,6 @@ AXIS = pixel_axis(96, 0.18)
 def _image(atoms: Atoms, lens: Lens = LENS, **options: float) -> np.ndarray:  # type: ignore[type-arg]
     model = FrameModel(AXIS, AXIS, lens, dose=1.0, dtype=torch.float64, **options)
     return model.intensity(torch.as_tensor(atoms.positions)).numpy()
-
-
-def test_constants_of_80_kv() -> None:
-    assert wavelength(80e3) == pytest.approx(0.041757, abs=1e-6)  # Kirkland's table
-    assert interaction_constant(80e3) == pytest.approx(1.0087e-3, rel=1e-3)
 
 
 def test_a_weak_atom_scatters_as_born_says() -> None:
