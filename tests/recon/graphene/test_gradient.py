@@ -85,7 +85,7 @@ def test_what_is_no_frame_of_carbon_is_skipped_with_a_sentence(frame: xr.Dataset
     assert method.supports(frame) == (True, "")
     for other, word in (
         (frame.assign_attrs(modality="adf"), "hrtem frames"),
-        (frame.assign_attrs(elements=["Au"]), "carbon alone"),
+        (frame.assign_attrs(elements=["Au"]), "reconstructs graphene, this specimen holds Au"),
     ):
         supported, reason = method.supports(other)
         assert not supported
