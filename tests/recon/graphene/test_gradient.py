@@ -94,7 +94,7 @@ def test_what_is_no_frame_of_carbon_is_skipped_with_a_sentence(frame: xr.Dataset
     del lacking.attrs["defocus"]
     answer = method.reconstruct(lacking, rng=np.random.default_rng(0))
     assert answer.status is Status.SKIPPED
-    assert "'defocus'" in answer.message
+    assert "does not state defocus" in answer.message
 
 
 def test_a_frame_of_vacuum_holds_no_sheet(frame: xr.Dataset) -> None:
