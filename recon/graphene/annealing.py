@@ -256,7 +256,7 @@ class AnnealingMD(Reconstructor):
             first = first_atoms(measurement.isel(frame=[self.frame]), prior=self.prior)
         except InputError as error:
             return Reconstruction(Atoms(), status=Status.OK, message=str(error))
-        found = self._annealed(first, measurement, rng, callback)
+        found = self.annealed(first, measurement, rng, callback)
         positions = found.positions[: len(first.atoms.positions)]
         positions = positions - np.array([0.0, 0.0, positions[:, 2].mean()])
         stats = {
@@ -270,13 +270,14 @@ class AnnealingMD(Reconstructor):
         atoms = Atoms(f"C{len(positions)}", positions=positions)
         return Reconstruction(atoms, status=status, stats=stats)
 
-    def _annealed(
+    def annealed(
         self,
         first: FirstAtoms,
         measurement: xr.Dataset,
         rng: np.random.Generator,
         callback: Callback | None,
     ) -> Annealed:
+        """The sheets of every outer iteration, from the `first` atoms of the frame."""
         x, y, attrs = measurement["x"].values, measurement["y"].values, measurement.attrs
         background = float(attrs["background"])
         model = FrameModel(

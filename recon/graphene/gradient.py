@@ -119,6 +119,7 @@ class MultisliceMAP(Reconstructor):
             "deviance": 2 * posterior.likelihood(positions)[0] / frame.size,
             "temperature": posterior.temperature,
             "defocus": model.lens.defocus,
+            **{f"spread_{axis}": float(np.sqrt(covariance[:, k, k].mean())) for k, axis in enumerate("xyz")},
             **figures,
         }
         if self.defocus == "refine":
