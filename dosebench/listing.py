@@ -109,10 +109,11 @@ def _describe_structure(card: StructureCard) -> str:
 def structure_of(name: str) -> StructureCard:
     """The structure card called `name`, or that of the dataset `name`. Raises `InputError`."""
     from datasets.catalog import load_dataset, load_structure, structure_card_of, structure_names
+    from datasets.naming import parse_name
 
-    base = name.partition("[")[0]
+    base, options = parse_name(name)
     known = {key for kind in ("datasets", "structures") for key, _ in entries(kind)}
-    if base in structure_names():
+    if base in structure_names() and set(options) <= {"seed"}:
         return load_structure(name)
     if base not in known and not base.endswith((".yaml", ".yml")):
         raise unknown_name("structure or dataset", base, known)

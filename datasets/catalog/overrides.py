@@ -42,7 +42,19 @@ _OF_MODALITY: Mapping[str, Mapping[str, Path]] = {
 }
 """What only datasets of a modality have: a frame is the same sheet, that many frames later."""
 
-_LEFT_OUT: Mapping[Path, Value] = {("structure", "parameters", "snapshot"): 0}
+_MISSING_ATOMS = {"vacancies": 1, "divacancies": 2}
+"""Atoms that are missing for each defect of a sheet: with other defects it keeps its sites, not its atoms."""
+
+_OF_GENERATOR: Mapping[str, Mapping[str, Path]] = {
+    "graphene": {
+        defect: ("structure", "parameters", defect) for defect in (*_MISSING_ATOMS, "stone_wales")
+    }
+}
+"""What only structures of a generator have."""
+
+_LEFT_OUT: Mapping[Path, Value] = {
+    path: 0 for path in (*_OF_MODALITY["hrtem"].values(), *_OF_GENERATOR["graphene"].values())
+}
 """Entries of the card that are not there where they have this value."""
 
 
@@ -57,6 +69,7 @@ def options(card: DatasetCard) -> dict[str, Path]:
         if info.annotation in (int, float, float | None) and field not in ("seed", "version")
     }
     own |= {field: ("imperfections", field) for field in APPLIES[modality]}
+    own |= _OF_GENERATOR.get(card.structure.generator, {})
     return {**_RENAMED, **_OF_MODALITY.get(modality, {}), **own}
 
 
@@ -91,7 +104,10 @@ def override(card: DatasetCard, given: Mapping[str, Value], name: str) -> dict[s
             _put(content, known["tilt_start"], -value)
             _put(content, known["tilt_stop"], value)
         else:
-            _put(content, known[option], value)
+            if option in _MISSING_ATOMS and isinstance(value, (int, float)):
+                more = value - _get(card, known[option])
+                content["structure"]["parameters"]["n_atoms"] -= _MISSING_ATOMS[option] * more
+            _put(content, known[option], _plain(value))
     return content
 
 

@@ -68,7 +68,7 @@ class Parameters(Card):
     """The parameters of a rippling sheet."""
 
     n_atoms: int = Field(default=640, ge=60)
-    """Atoms that the sheet has, vacancies already taken off."""
+    """Atoms that the sheet has, missing ones already taken off."""
     compression: float = Field(default=0.012, ge=0, le=0.05)
     """How much shorter both edges of the cell are than those of the flat sheet; sets how high it ripples."""
     temperature: float = Field(default=1000.0, ge=1, le=2000)
@@ -77,6 +77,8 @@ class Parameters(Card):
     """Time from the flat sheet to the snapshot [ps]."""
     vacancies: int = Field(default=0, ge=0)
     """Missing atoms, at random."""
+    divacancies: int = Field(default=0, ge=0)
+    """Missing pairs of bonded atoms, at random."""
     stone_wales: int = Field(default=0, ge=0)
     """Bonds turned by 90°, at random: each makes two pentagons and two heptagons."""
     snapshot: int = Field(default=0, ge=0)
@@ -153,7 +155,7 @@ def _ripple(flat: Atoms, parameters: Parameters, rng: np.random.Generator, work:
 
 def _flat_sheet(parameters: Parameters, rng: np.random.Generator) -> Atoms:
     """The flat sheet with its defects, before compression, inside its cell."""
-    n_x, n_y = supercell(parameters.n_atoms + parameters.vacancies)
+    n_x, n_y = supercell(parameters.n_atoms + parameters.vacancies + 2 * parameters.divacancies)
     edges = np.array([3 * CARBON_BOND, np.sqrt(3) * CARBON_BOND])
     corners = np.stack(np.meshgrid(np.arange(n_x), np.arange(n_y), indexing="ij"), axis=-1)
     plane = (corners.reshape(-1, 1, 2) + _BASIS).reshape(-1, 2) * edges
@@ -163,7 +165,7 @@ def _flat_sheet(parameters: Parameters, rng: np.random.Generator) -> Atoms:
         cell=[n_x * edges[0], n_y * edges[1], CELL_HEIGHT],
         pbc=(True, True, False),
     )
-    return _with_defects(atoms, parameters.stone_wales, parameters.vacancies, rng)
+    return _with_defects(atoms, parameters, rng)
 
 
 def supercell(n_sites: int) -> tuple[int, int]:
@@ -176,7 +178,7 @@ def supercell(n_sites: int) -> tuple[int, int]:
         near = sorted(range(max(n_sites - 200, 16), n_sites + 200), key=lambda n: (abs(n - n_sites), n))
         possible = [n for n in near if _best_cells(n) is not None][:2]
         raise InputError(
-            f"structure graphene: no nearly square sheet has {n_sites} sites (n_atoms + vacancies); "
+            f"structure graphene: no nearly square sheet has {n_sites} sites (n_atoms + missing ones); "
             f"the nearest have {' and '.join(map(str, sorted(possible)))}"
         )
     return best
@@ -190,17 +192,20 @@ def _best_cells(n_sites: int) -> tuple[int, int] | None:
     return best if rest == 0 and ratio < np.log(LARGEST_ASPECT) else None
 
 
-def _with_defects(flat: Atoms, stone_wales: int, vacancies: int, rng: np.random.Generator) -> Atoms:
-    """`flat` with bonds turned and atoms taken out at random, apart from one another."""
+def _with_defects(flat: Atoms, parameters: Parameters, rng: np.random.Generator) -> Atoms:
+    """`flat` with bonds turned and atoms and pairs of them taken out at random, apart from one another."""
     first, second, vectors = neighbor_list("ijD", flat, 1.2 * CARBON_BOND)
     atoms, centres = flat.copy(), np.empty((0, 3))
     middles = flat.positions[first] + vectors / 2
-    for bond in _apart(flat, middles, stone_wales, centres, rng):
+    for bond in _apart(flat, middles, parameters.stone_wales, centres, rng):
         half = 0.5 * np.array([-vectors[bond, 1], vectors[bond, 0], 0])
         atoms.positions[first[bond]] = middles[bond] - half
         atoms.positions[second[bond]] = middles[bond] + half
         centres = np.vstack([centres, middles[bond]])
-    del atoms[_apart(flat, flat.positions, vacancies, centres, rng)]
+    missing = _apart(flat, flat.positions, parameters.vacancies, centres, rng)
+    centres = np.vstack([centres, flat.positions[missing]])
+    pairs = _apart(flat, middles, parameters.divacancies, centres, rng)
+    del atoms[[*missing, *first[pairs].tolist(), *second[pairs].tolist()]]
     atoms.wrap()
     return atoms
 

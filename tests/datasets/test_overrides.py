@@ -159,8 +159,9 @@ def test_every_number_of_a_card_is_an_option_and_repeating_them_changes_nothing(
     assert set(option_names(card)) == {*known, *(["tilt_range"] if "n_tilts" in known else [])}
     given_ = []
     for option, path in known.items():
-        value = card.frame if option == "frame" else card
-        for step in path if option != "frame" else ():
+        parameters = path[:2] == ("structure", "parameters")  # of the generator, 0 where the card has none
+        value = card.structure.parameters.get(path[2], 0) if parameters else card
+        for step in () if parameters else path:
             value = getattr(value, step)
         given_ += [f"{option}={value}"] if value is not None else []
     same = load_dataset(f"{name}[{','.join(given_)}]")
@@ -171,3 +172,22 @@ def test_every_number_of_a_card_is_an_option_and_repeating_them_changes_nothing(
 def test_the_cost_of_a_card_is_not_claimed_for_other_numbers() -> None:
     assert load_dataset("copdpt-300[shift_range=1]").cost == load_dataset("copdpt-300").cost
     assert load_dataset("cuau-150[phonons=8]").cost.startswith("not measured with these numbers; cuau-150: ")
+
+
+def test_a_sheet_with_other_defects_keeps_its_sites() -> None:
+    """An atom less for a vacancy, two for a pair of them, none for a turned bond."""
+    sites = load_dataset("graphene-640").structure.parameters["n_atoms"]
+    for given_, n_atoms in [
+        ("vacancies=1", sites - 1),
+        ("divacancies=2,vacancies=1", sites - 5),
+        ("stone_wales=3", sites),
+        ("vacancies=0", sites),
+    ]:
+        assert load_dataset(f"graphene-640[{given_}]").structure.parameters["n_atoms"] == n_atoms
+    assert load_dataset("graphene-640[vacancies=0,stone_wales=0]").key() == load_dataset("graphene-640").key()
+    one, same = (load_dataset(f"graphene-640[vacancies={n}]") for n in ("1", "1.0"))
+    assert (one.name, one.key()) == (same.name, same.key())
+    whole = load_dataset("graphene-747[vacancies=0]").structure.parameters
+    assert (whole["n_atoms"], "vacancies" in whole) == (748, False)
+    with pytest.raises(InputError, match="unknown option 'vacancies'"):
+        load_dataset("copdpt-300[vacancies=1]")
