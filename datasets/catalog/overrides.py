@@ -46,15 +46,13 @@ _MISSING_ATOMS = {"vacancies": 1, "divacancies": 2}
 """Atoms that are missing for each defect of a sheet: with other defects it keeps its sites, not its atoms."""
 
 _OF_GENERATOR: Mapping[str, Mapping[str, Path]] = {
-    "graphene": {
-        defect: ("structure", "parameters", defect) for defect in (*_MISSING_ATOMS, "stone_wales")
-    }
+    "graphene": {defect: ("structure", "parameters", defect) for defect in (*_MISSING_ATOMS, "stone_wales")}
 }
 """What only structures of a generator have."""
 
-_LEFT_OUT: Mapping[Path, Value] = {
-    path: 0 for path in (*_OF_MODALITY["hrtem"].values(), *_OF_GENERATOR["graphene"].values())
-}
+_LEFT_OUT: Mapping[Path, Value] = dict.fromkeys(
+    (*_OF_MODALITY["hrtem"].values(), *_OF_GENERATOR["graphene"].values()), 0
+)
 """Entries of the card that are not there where they have this value."""
 
 
@@ -63,7 +61,7 @@ def options(card: DatasetCard) -> dict[str, Path]:
     imperfections under its own name, and those that need another.
     """
     modality = card.imaging.modality
-    own = {
+    own: dict[str, Path] = {
         field: ("imaging", field)
         for field, info in type(card.imaging).model_fields.items()
         if info.annotation in (int, float, float | None) and field not in ("seed", "version")
@@ -105,8 +103,9 @@ def override(card: DatasetCard, given: Mapping[str, Value], name: str) -> dict[s
             _put(content, known["tilt_stop"], value)
         else:
             if option in _MISSING_ATOMS and isinstance(value, (int, float)):
+                sheet = content["structure"]["parameters"]
                 more = value - _get(card, known[option])
-                content["structure"]["parameters"]["n_atoms"] -= _MISSING_ATOMS[option] * more
+                sheet["n_atoms"] = _plain(sheet["n_atoms"] - _MISSING_ATOMS[option] * more)
             _put(content, known[option], _plain(value))
     return content
 
