@@ -104,8 +104,8 @@ def plain(value: object, where: str) -> Any:
 class CellResult:
     """What became of a cell. `scores` holds every metric that applies (NaN where it has no value).
 
-    `dataset_info` says what a reader needs to know of the dataset: title, base, engine, reference, elements.
-    `scoring` says with which rule the answer was scored. `url` is where the cell is stored.
+    `dataset_info` says what a reader needs to know of the dataset: title, base, modality, engine, reference,
+    elements. `scoring` says with which rule the answer was scored. `url` is where the cell is stored.
     """
 
     cell: Cell

@@ -178,6 +178,7 @@ def _describe(card: DatasetCard, data_root: str | None) -> dict[str, str | int]:
     return {
         "base": family(card.name),
         "title": card.title,
+        "modality": card.imaging.modality,
         "engine": card.imaging.engine,
         "reference": card.reference,
         "elements": " ".join(sorted(set(truth.get_chemical_symbols()))),

@@ -35,6 +35,7 @@ __all__ = [
     "build_dataset",
     "load_cell",
     "load_cells",
+    "modality_of",
     "open_results",
     "status_codes",
     "write_cell",
@@ -61,8 +62,9 @@ def build_dataset(cells: Iterable[CellResult], *, attrs: Mapping[str, Any] | Non
     One float64 variable per metric, with units, label, direction, valid_min, valid_max, NaN rule and value
     on failure in its attributes;
     `status` (int8, CF flags, −1 where no cell was run), `seconds` [s], `peak_memory` [byte]. A failed cell
-    has the failure value of each metric (`MetricCard.on_failure`). Along `dataset` lie base, title, engine,
-    reference and elements, along `reconstructor` lies kind. Raises `StoreError` without cells.
+    has the failure value of each metric (`MetricCard.on_failure`). Along `dataset` lie base, title,
+    modality, engine, reference and elements, along `reconstructor` lies kind. Raises `StoreError` without
+    cells.
     """
     cells = list(cells)
     if not cells:
@@ -143,9 +145,17 @@ def _descriptions(cells: Sequence[CellResult], axes: Mapping[str, list[Any]]) ->
     kinds = {r.cell.reconstructor: r.cell.kind for r in cells}
     described = {
         key: ("dataset", [str(of_dataset[name].get(key, "")) for name in axes["dataset"]])
-        for key in ("base", "title", "engine", "reference", "elements")
+        for key in ("base", "title", "modality", "engine", "reference", "elements")
     }
     return {**described, "kind": ("reconstructor", [kinds[name] for name in axes["reconstructor"]])}
+
+
+def modality_of(data: xr.Dataset, dataset: str) -> str:
+    """How `dataset` was imaged. Results of earlier versions do not say: `hrtem` where a sheet was scored."""
+    here = data.sel(dataset=dataset)
+    if "modality" in here.coords and str(here["modality"].item()):
+        return str(here["modality"].item())
+    return "hrtem" if "sheet_recall" in here and bool(here["sheet_recall"].notnull().any()) else "adf"
 
 
 def write_results(results: str, data: xr.Dataset) -> None:

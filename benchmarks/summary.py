@@ -13,16 +13,25 @@ import xarray as xr
 from scipy import stats
 
 from benchmarks.metrics.cards import get_metric
-from benchmarks.results import MISSING, status_codes
+from benchmarks.results import MISSING, modality_of, status_codes
 
 LEVEL = 0.95
 
 HEADLINE = ("recall", "precision", "rmsd", "rmsd_over_limit", "tracing_error", "classification")
 """The metrics that every table shows together, as far as the results hold them."""
 
+SHEET_HEADLINE = ("sheet_recall", "sheet_precision", "x_rmsd", "y_rmsd", "z_rmsd", "z_rmsd_levelled")
+"""Those of a frame, in their place: it is a projection, whose pairs are made in the plane."""
+
+
+def headline(modality: str) -> tuple[str, ...]:
+    """The metrics that every table of a modality shows."""
+    return SHEET_HEADLINE if modality == "hrtem" else HEADLINE
+
 
 def summary(results: xr.Dataset, metrics: Sequence[str] | None = None) -> pd.DataFrame:
-    """One row per dataset, dose and reconstructor that was run; without `metrics`, those of `HEADLINE`.
+    """One row per dataset, dose and reconstructor that was run; without `metrics`, those of the
+    modalities' headlines.
 
     Columns: dataset, engine, dose [e⁻/Å² per image], reconstructor, kind; for each metric its mean over the
     replicates, `METRIC_low` and `METRIC_high`, the 95 % Student interval of that mean held to the metric's
@@ -32,7 +41,8 @@ def summary(results: xr.Dataset, metrics: Sequence[str] | None = None) -> pd.Dat
     mean is over the rest and `METRIC_n` says how many they are.
     """
     if metrics is None:
-        metrics = [metric for metric in HEADLINE if metric in results]
+        names = [m for dataset in results["dataset"].values for m in headline(modality_of(results, dataset))]
+        metrics = [metric for metric in dict.fromkeys(names) if metric in results]
     codes = {code: status for status, code in status_codes().items()}
     engines = dict(zip(results["dataset"].values, results["engine"].values, strict=True))
     kinds = dict(zip(results["reconstructor"].values, results["kind"].values, strict=True))

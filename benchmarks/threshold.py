@@ -130,6 +130,7 @@ def thresholds(
 
     Datasets of one family (`cuau-150`, `cuau-150[seed=2]`) and engine are structures of one kind. A
     failed cell has the failure value of its metric; a cell that was not run has none, so its dose is not met.
+    Images without noise, of infinite dose, are no dose that could be needed.
     One row per kind and reconstructor: base, engine, reconstructor, kind, dose, low, high, censored, text,
     n_structures, n_replicates. Raises `InputError` for a metric that is not in `results`.
     """
@@ -141,7 +142,10 @@ def thresholds(
     for base, engine in dict.fromkeys(groups):
         chosen = results.isel(dataset=[i for i, group in enumerate(groups) if group == (base, engine)])
         ran = chosen["status"].values >= 0
-        chosen = chosen.isel(dose=np.flatnonzero(ran.any(axis=(0, 2, 3))))
+        measured = ran.any(axis=(0, 2, 3)) & np.isfinite(chosen["dose"].values)
+        if not measured.any():
+            continue
+        chosen = chosen.isel(dose=np.flatnonzero(measured))
         for name, kind in zip(chosen["reconstructor"].values, chosen["kind"].values, strict=True):
             curves = chosen.sel(reconstructor=name).transpose("dataset", "replicate", "dose", ...)
             if (curves["status"].values < 0).all():  # a method that was asked for on other datasets only

@@ -12,8 +12,10 @@ import xarray as xr
 from tqdm import tqdm
 
 from benchmarks.grid import run
+from benchmarks.metrics.sheet import SHEET_CUTOFF
 from benchmarks.plan import Plan, plan
 from benchmarks.preset import PresetCard, load_preset
+from benchmarks.results import modality_of
 from benchmarks.summary import summary
 from benchmarks.threshold import thresholds
 from datasets.cards import parse_card
@@ -135,43 +137,51 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+COLUMNS = {
+    "recall": ("recall", "{:.1f}", " %", 100.0),
+    "precision": ("precision", "{:.1f}", " %", 100.0),
+    "RMSD": ("rmsd", "{:.1f}", " pm"),
+    "× limit": ("rmsd_over_limit", "{:.2f}", ""),
+    "tracing error": ("tracing_error", "{:.1f}", " %", 100.0),
+    "classified": ("classification", "{:.1f}", " %", 100.0),
+}
+"""Heads of the printed table: metric, its form, unit and factor."""
+
+SHEET_COLUMNS = {
+    "recall": ("sheet_recall", "{:.1f}", " %", 100.0),
+    "precision": ("sheet_precision", "{:.1f}", " %", 100.0),
+    "x": ("x_rmsd", "{:.1f}", " pm"),
+    "y": ("y_rmsd", "{:.1f}", " pm"),
+    "z": ("z_rmsd", "{:.1f}", " pm"),
+    "z levelled": ("z_rmsd_levelled", "{:.1f}", " pm"),
+}
+"""The same of a frame, whose pairs are made in the plane."""
+
+
 def results_text(results: xr.Dataset, preset: PresetCard) -> str:
     """The table that a run ends with: scores by dose and method, then the threshold doses."""
-    columns = {
-        "dose": "dose",
-        "reconstructor": "reconstructor",
-        "recall": "recall",
-        "precision": "precision",
-        "rmsd": "RMSD",
-        "rmsd_over_limit": "× limit",
-        "tracing_error": "tracing error",
-        "classification": "classified",
-        "failures": "failed",
-        "seconds": "seconds",
-    }
     table = summary(results)
     blocks = []
     for dataset, rows in table.groupby("dataset", sort=False):
         engine = rows["engine"].iloc[0]
-        shown = rows.assign(
-            dose=rows["dose"].map("{:.3g}".format),
-            rmsd=_with_interval(rows, "rmsd", "{:.1f}", " pm"),
-            rmsd_over_limit=_with_interval(rows, "rmsd_over_limit", "{:.2f}", "")
-            if "rmsd_over_limit" in rows
-            else "-",
-            failures=[
+        sheet = modality_of(results, str(dataset)) == "hrtem"
+        shown = {
+            "dose": ["noise-free" if math.isinf(dose) else f"{dose:.3g}" for dose in rows["dose"]],
+            "reconstructor": rows["reconstructor"],
+            **(SHEET_COLUMNS if sheet else COLUMNS),
+            "failed": [
                 f"{failed}/{cells}" for failed, cells in zip(rows["failures"], rows["cells"], strict=True)
             ],
-            seconds=rows["seconds"].map(lambda s: "-" if math.isnan(s) else f"{s:.1f}"),
-            **{
-                name: _with_interval(rows, name, "{:.1f}", " %", 100)
-                for name in ("recall", "precision", "tracing_error", "classification")
-            },
-        )
+            "seconds": ["-" if math.isnan(seconds) else f"{seconds:.1f}" for seconds in rows["seconds"]],
+        }
+        for head, entry in shown.items():
+            if isinstance(entry, tuple):
+                shown[head] = _with_interval(rows, *entry) if entry[0] in rows else ["-"] * len(rows)
+        rule = f"pairs in the plane within {SHEET_CUTOFF:g} Å" if sheet else f"cutoff {preset.cutoff:g} Å"
         blocks.append(
             f"{dataset} ({engine}), dose in e⁻/Å² per image, mean ± 95 % interval over "
-            f"{results.sizes['replicate']} noise replicates, cutoff {preset.cutoff:g} Å\n"
-            + shown[list(columns)].rename(columns=columns).to_string(index=False)
+            f"{results.sizes['replicate']} noise replicates, {rule}\n"
+            + pd.DataFrame(shown).to_string(index=False)
         )
     found = thresholds(results, preset.criteria)
     rows = found[found["kind"] == "reconstructor"]

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.cells import Cell, CellResult
-from benchmarks.results import build_dataset
+from benchmarks.results import build_dataset, modality_of
 from benchmarks.summary import mean_interval, summary
 from recon.base import Status
 
@@ -81,3 +81,25 @@ def test_the_interval_covers() -> None:
     draws = rng.normal(10, 2, (1000, 3))
     covered = [low <= 10 <= high for _, low, high, _ in map(mean_interval, draws)]
     assert np.mean(covered) == pytest.approx(0.95, abs=0.03)
+
+
+SHEET = {"sheet_recall": 1.0, "sheet_precision": 0.5, "x_rmsd": 4.0, "y_rmsd": 5.0, "z_rmsd": 30.0}
+
+
+def sheet(dose: float, modality: str = "hrtem") -> CellResult:
+    cell = Cell("graphene-240", "key", dose, 0, "multislice-map", "multislice-map")
+    info = {"base": "graphene-240", "engine": "abtem", "modality": modality}
+    return CellResult(cell, Status.OK, "", None, {**SCORES, **SHEET}, {}, {}, info, {"seconds": 1.0})
+
+
+@pytest.mark.parametrize("modality", ["hrtem", ""])
+def test_a_frame_is_summed_up_by_its_pairs_in_the_plane(modality: str) -> None:
+    data = build_dataset([sheet(8e3, modality)])
+    assert modality_of(data, "graphene-240") == "hrtem"
+    row = summary(data).iloc[0]
+    assert (row["sheet_recall"], row["z_rmsd"]) == (1, 30)
+    assert "recall" not in row
+    assert "recall" in summary(build_dataset([result(0, Status.OK, SCORES)])).iloc[0]
+    both = summary(build_dataset([sheet(8e3, modality), result(0, Status.OK, SCORES)]))
+    assert {"recall", "sheet_recall"} <= set(both)
+    assert both.set_index("dataset").loc["cuau-150"].isna()["sheet_recall"]

@@ -201,3 +201,12 @@ def test_a_method_that_was_not_run_on_a_structure_has_no_threshold_there() -> No
     assert ("multislice", "method-0") not in table.index
     assert table.loc[("linear", "method-0"), "censored"] == "below"
     assert table.loc[("multislice", "method-1"), "censored"] == "below"
+
+
+def test_an_image_without_noise_is_no_dose_that_could_be_needed() -> None:
+    error = np.ones((1, 4, 1, 1))
+    error[0, 3] = 0
+    noise_free = results_of(error).assign_coords(dose=[*DOSES[:3], math.inf])
+    (row,) = thresholds(noise_free, [ERROR]).to_dict("records")
+    assert row["text"] == "> 1e+04"
+    assert thresholds(noise_free.isel(dose=[3]), [ERROR]).empty
