@@ -26,12 +26,13 @@ from scipy.linalg import cho_solve
 
 from datasets.errors import InputError
 from recon.base import Callback, Reconstruction, Reconstructor, Status
+from recon.graphene.aberrations import ModelOf, fit_spherical_aberration
 from recon.graphene.descent import Posterior, cholesky_of, descend
 from recon.graphene.information import fisher_information
 from recon.graphene.initial import refuses
 from recon.graphene.multislice import FrameModel, Lens
 from recon.graphene.prior import BOLTZMANN, Sheet
-from recon.graphene.sampling import Chain, Masses, Quadratic
+from recon.graphene.sampling import STEP, Chain, Masses, Quadratic
 from recon.graphene.topology import bonds, find_atoms
 
 FloatArray = npt.NDArray[np.float64]
@@ -43,6 +44,8 @@ HEAT = 4.0
 """By how much the first trajectories are hotter."""
 N_CURVATURES = 4
 """Sheets over which the curvature is averaged."""
+STUCK = 0.1
+"""A walk whose steps had to become shorter than this part of `sampling.STEP` samples nothing."""
 FEWEST = 6
 """A hexagon; with fewer atoms there is no sheet."""
 
@@ -51,6 +54,8 @@ Estimate = Literal["mean", "map"]
 Defocus = Literal["nominal", "refine"]
 """As stated, so that z is absolute; or fitted, so that the mean of z is zero and the defocus that of the
 mean plane."""
+SphericalAberration = Literal["nominal", "refine"]
+"""As stated, or fitted to the frame, with the height of the sheet (`aberrations`)."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,8 @@ class MultisliceMAP(Reconstructor):
     `estimate`: the `mean` sheet of the posterior, which errs least, or the most probable one, `map`, after a
     shorter walk; `n_iter` bounds the steps of the descent; `n_samples` sheets are drawn for the mean,
     after as many again in which the walk forgets its start; `temperature` [K] of the prior, by default the
-    one that the sheet shows; `defocus`: `nominal`, or `refine`. Every atom of the answer has `covariance`
-    (9: a 3 × 3 matrix) [Å²].
+    one that the sheet shows; `defocus` and `Cs`: `nominal`, or `refine`. Every atom of the answer has
+    `covariance` (9: a 3 × 3 matrix) [Å²].
 
     It takes one sheet of threefold bonded carbon, as it is seen from above; what is on it, a second layer or
     a turned bond is not in its model. It solves dense systems in 3 n_atoms unknowns, so that time grows
@@ -76,6 +81,7 @@ class MultisliceMAP(Reconstructor):
     n_samples: int = 240
     temperature: float | None = None
     defocus: Defocus = "nominal"
+    Cs: SphericalAberration = "nominal"
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -108,17 +114,19 @@ class MultisliceMAP(Reconstructor):
         posterior = Posterior(model, frame, sheet, self.temperature or FIRST_TEMPERATURE)
         record = _Record(callback, frame.size)
         flat = np.column_stack([plane, np.zeros(len(plane))])
-        try:
-            positions, covariance, figures = self._fit(posterior, flat, rng, record)
-        except StopIteration:
-            positions, covariance, figures = flat, np.zeros((len(flat), 3, 3)), {}
+
+        def model_of(Cs: float) -> FrameModel:
+            return frame_model(frame, x, y, {**measurement.attrs, "Cs": Cs}, device=self.device)
+
+        positions, covariance, figures = self._fit(posterior, flat, model_of, rng, record)
         if not np.isfinite(positions).all():
             return Reconstruction(Atoms(), status=Status.NONFINITE, message=Status.NONFINITE.sentence)
         stats = {
             "iterations": float(record.steps),
             "deviance": 2 * posterior.likelihood(positions)[0] / frame.size,
             "temperature": posterior.temperature,
-            "defocus": model.lens.defocus,
+            "defocus": posterior.model.lens.defocus,
+            "Cs": posterior.model.lens.Cs,
             **{f"spread_{axis}": float(np.sqrt(covariance[:, k, k].mean())) for k, axis in enumerate("xyz")},
             **figures,
         }
@@ -128,37 +136,58 @@ class MultisliceMAP(Reconstructor):
         atoms = Atoms(f"C{len(positions)}", positions)
         atoms.set_array("covariance", covariance.reshape(-1, 9))
         stats["seconds"] = time.perf_counter() - begin
+        if figures.get("step", STEP) < STUCK * STEP:
+            message = "The walk hardly moved: a sheet under the stated lens does not explain the frame."
+            return Reconstruction(atoms, None, Status.NOT_CONVERGED, message, stats)
         return Reconstruction(atoms, None, Status.OK, Status.OK.sentence, stats)
 
     def _fit(
-        self, posterior: Posterior, flat: FloatArray, rng: np.random.Generator, record: _Record
+        self,
+        posterior: Posterior,
+        flat: FloatArray,
+        model_of: ModelOf,
+        rng: np.random.Generator,
+        record: _Record,
     ) -> tuple[FloatArray, FloatArray, dict[str, float]]:
         """Positions (n_atoms, 3) [Å], their covariance (n_atoms, 3, 3) [Å²], and what the walk was like."""
-        positions, _, _ = descend(posterior, flat, n_iter=self.n_iter, on_step=record)
+        positions = flat
+        for _ in range(1 if self.Cs == "nominal" else 2):
+            if self.Cs == "refine":
+                positions = refine_lens(posterior, positions, model_of)
+            positions, _, _ = descend(posterior, positions, n_iter=self.n_iter, on_step=record.descended)
+        if record.stopped:
+            return positions, _laplace(posterior, positions), {}
         chain = walk(posterior, positions, [positions], rng)
         warm = max(self.n_samples // 2, 1)
-        chain.run(warm, heat=lambda k: max(HEAT * (1 - 1.5 * k / warm), 1.0), adapt=True)
+        after = record.walked
+        chain.run(warm, heat=lambda k: max(HEAT * (1 - 1.5 * k / warm), 1.0), adapt=True, after=after)
         chain.free_temperature = self.temperature is None
-        first, temperatures = chain.run(warm, adapt=True)
-        posterior.temperature = float(np.mean(temperatures[warm // 2 :]))
+        first, temperatures = chain.run(warm, adapt=True, after=after)
+        posterior.temperature = float(np.mean(temperatures[len(temperatures) // 2 :]))
         positions = first.mean(axis=0).astype(np.float64)
         if self.estimate == "map":
-            positions, _, _ = descend(posterior, positions, n_iter=self.n_iter, on_step=record)
-            factor = cholesky_of(posterior.curvature(positions))
-            whole = cho_solve((factor, True), np.eye(len(factor)))
-            n = np.arange(len(positions))
-            return positions, whole.reshape(len(n), 3, len(n), 3)[n, :, n], {}
+            positions, _, _ = descend(posterior, positions, n_iter=self.n_iter, on_step=record.descended)
+        if self.estimate == "map" or record.stopped:
+            return positions, _laplace(posterior, positions), {}
         again = walk(posterior, positions, list(first[:: max(warm // N_CURVATURES, 1)]), rng)
         again.positions, again.step = chain.positions, chain.step
         chain = again
         chain.free_temperature = self.temperature is None
-        chain.run(warm // 4, adapt=True)
-        sheets, temperatures = chain.run(self.n_samples, adapt=True)
+        chain.run(warm // 4, adapt=True, after=after)
+        sheets, temperatures = chain.run(self.n_samples, adapt=True, after=after)
         posterior.temperature = float(np.mean(temperatures))
         mean = sheets.mean(axis=0).astype(np.float64)
         off = sheets - mean
-        covariance = np.einsum("sai,saj->aij", off, off) / (len(sheets) - 1)
-        return mean, covariance, {"accepted": chain.accepted}
+        covariance = np.einsum("sai,saj->aij", off, off) / max(len(sheets) - 1, 1)
+        return mean, covariance, {"accepted": chain.accepted, "step": chain.step}
+
+
+def _laplace(posterior: Posterior, positions: FloatArray) -> FloatArray:
+    """Covariance (n_atoms, 3, 3) [Å²] of the normal distribution as curved as the posterior is."""
+    factor = cholesky_of(posterior.curvature(positions))
+    whole = cho_solve((factor, True), np.eye(len(factor)))
+    n = np.arange(len(positions))
+    return np.asarray(whole.reshape(len(n), 3, len(n), 3)[n, :, n])
 
 
 def frame_model(
@@ -170,6 +199,13 @@ def frame_model(
     pixel = float(x[1] - x[0])
     dose = max(float(frame.mean()) - background, 1e-12) / pixel**2
     return FrameModel(x, y, lens, dose=dose, background=background, device=device)
+
+
+def refine_lens(posterior: Posterior, positions: FloatArray, model_of: ModelOf) -> FloatArray:
+    """`positions` (n_atoms, 3) [Å] at the height, and `posterior` with the Cs, that its frame shows."""
+    fitted = fit_spherical_aberration(posterior.counts, positions, posterior.model.lens.Cs, model_of)
+    posterior.model = model_of(fitted.Cs)
+    return positions + np.array([0.0, 0.0, fitted.height])
 
 
 def walk(
@@ -187,12 +223,27 @@ def walk(
 
 
 class _Record:
-    """Counts the steps of a descent and passes their deviance per pixel on."""
+    """Counts the steps of a descent, says how it and the walk fare, and knows whether they were stopped."""
 
     def __init__(self, callback: Callback | None, n_pixels: int) -> None:
-        self.callback, self.n_pixels, self.steps = callback, n_pixels, 0
+        self.callback, self.n_pixels = callback, n_pixels
+        self.steps, self.said, self.stopped = 0, 0, False
 
-    def __call__(self, value: float) -> None:
+    def descended(self, value: float) -> None:
+        """After a step; StopIteration ends the descent."""
         self.steps += 1
-        if self.callback is not None:
-            self.callback(self.steps, {"objective": value})
+        if not self._says({"objective": value}):
+            raise StopIteration
+
+    def walked(self, temperature: float) -> bool:
+        """After a trajectory; whether the walk goes on."""
+        return self._says({"temperature": temperature})
+
+    def _says(self, figures: dict[str, float]) -> bool:
+        self.said += 1
+        if self.callback is not None and not self.stopped:
+            try:
+                self.callback(self.said, figures)
+            except StopIteration:
+                self.stopped = True
+        return not self.stopped

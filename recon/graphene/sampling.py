@@ -113,12 +113,17 @@ class Chain:
         self._information = self.likelihood.sparse()
 
     def run(
-        self, n: int, *, heat: Callable[[int], float] = lambda k: 1.0, adapt: bool = False
+        self,
+        n: int,
+        *,
+        heat: Callable[[int], float] = lambda k: 1.0,
+        adapt: bool = False,
+        after: Callable[[float], bool] = lambda temperature: True,
     ) -> tuple[FloatArray, FloatArray]:
         """`n` trajectories: sheets (n, n_atoms, 3) [Å] and temperatures (n,) [K].
 
         At trajectory k the posterior is that to the power 1 / heat(k). `adapt` the step to accept four of
-        five.
+        five. `after` a trajectory it is asked whether to go on; where not, there are fewer.
         """
         sheets = np.empty((n, *self.positions.shape), dtype=np.float32)
         temperatures = np.empty(n)
@@ -133,8 +138,11 @@ class Chain:
             if self.free_temperature:
                 self._draw_temperature()
             sheets[k], temperatures[k] = self.positions, self.temperature
+            if not after(self.temperature):
+                n = k + 1
+                break
         self.accepted = moved / max(n, 1)
-        return sheets, temperatures
+        return sheets[:n], temperatures[:n]
 
     def _trajectory(self, power: float) -> tuple[float, FloatArray]:
         """Probability of acceptance, and where the trajectory ends."""
