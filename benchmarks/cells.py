@@ -35,6 +35,9 @@ from recon.base import Status
 CELL_VERSION = 1
 """Version of the files of a cell; raised when older readers would misread them."""
 
+NOISE_FREE = "inf"
+"""How a cell's file writes an infinite dose, for which JSON has no number."""
+
 log = logging.getLogger("dosebench")
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -190,7 +193,11 @@ def write_cell(results: str, result: CellResult, arrays: Arrays) -> None:
     record = {
         "cell_version": CELL_VERSION,
         "key": cell.key,
-        "cell": {**cell.__dict__, "parameters": plain(dict(cell.parameters), cell.reconstructor)},
+        "cell": {
+            **cell.__dict__,
+            "dose": cell.dose if math.isfinite(cell.dose) else NOISE_FREE,
+            "parameters": plain(dict(cell.parameters), cell.reconstructor),
+        },
         "status": result.status.value,
         "message": result.message,
         "traceback": result.traceback,
@@ -271,7 +278,7 @@ def load_cell(results: str, key: str) -> CellResult | None:
     if digest != record["arrays_sha256"]:
         raise StoreError(f"{url}.npz: damaged: it is not what was written")
     return CellResult(
-        cell=Cell(**record["cell"]),
+        cell=Cell(**{**record["cell"], "dose": float(record["cell"]["dose"])}),
         status=Status(record["status"]),
         message=record["message"],
         traceback=record["traceback"],

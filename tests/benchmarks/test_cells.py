@@ -57,6 +57,14 @@ def test_round_trip(folder: str) -> None:
     assert [r.cell.key for r in load_cells(folder)] == [CELL.key]
 
 
+def test_a_dose_without_noise_comes_back(tmp_path: Path) -> None:
+    cell = replace(CELL, dose=math.inf)
+    write_cell(str(tmp_path), result(cell=cell), ARRAYS)
+    found = load_cell(str(tmp_path), cell.key)
+    assert found is not None
+    assert found.cell == cell
+
+
 def test_a_later_attempt_replaces_an_earlier_one(folder: str) -> None:
     write_cell(folder, result(status=Status.ERROR, traceback="Traceback …"), ARRAYS)
     write_cell(folder, result(message="Again."), ARRAYS)
