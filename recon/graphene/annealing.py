@@ -235,9 +235,7 @@ class AnnealingMD(Reconstructor):
 
     def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
         """Whether this is a frame of carbon with known optics, and LAMMPS is there."""
-        reason = refuses(measurement, self.name)
-        if not reason and self.frame >= measurement.sizes["frame"]:
-            reason = f"frame {self.frame} is not among the {measurement.sizes['frame']} measured"
+        reason = refuses(measurement, self.name, self.frame)
         if not reason:
             try:
                 load_lammps()

@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from datasets.errors import InputError
-from recon.graphene.lattice import BOND
 from recon.graphene.multislice import Lens, atomic_scattering
+from recon.graphene.prior import BOND
 from recon.optics import wavelength
 
 FloatArray = npt.NDArray[np.float64]

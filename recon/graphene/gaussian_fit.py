@@ -1,14 +1,10 @@
-"""Multiple two-dimensional Gaussian fitting, and the maximum-a-posteriori rule of what is an atom.
+"""Multiple two-dimensional Gaussian fitting: where atoms are, and how high they stand out of a frame.
 
 Every atom is a Gaussian on a window of 15 pixels (the authors' code of paper 000), all of one width; a window
 holds its atom, the tails of its neighbours, and a level of its own. Neighbours are taken from the last round,
 so that all windows are solved at once, a 4 × 4 system each: Gauss–Newton steps in x, y, height and level. The
-positions have a normal prior about where the lattice has them (`recon.graphene.lattice`), of the spread of
+positions have a normal prior about where the lattice has them (`recon.graphene.topology`), of the spread of
 thermal vibration: at low dose a window tells less than its neighbourhood.
-
-Whether there is an atom at all is decided by posterior odds, as J. Fatermans, S. Van Aert and A. J. den
-Dekker count atomic columns (Ultramicroscopy 201, 81 (2019)): the likelihood ratio of an atom of about the
-common height and none, both integrated over what is unknown (Laplace), times the prior odds.
 
 Cost at n atoms: 15² · 30 multiply-adds and a 4 × 4 solution per atom and round.
 """
@@ -25,9 +21,6 @@ FloatArray = npt.NDArray[np.float64]
 WINDOW = 15
 """Edge of a window [pixel] (published)."""
 N_ROUNDS = 8
-VIBRATION = 0.08
-"""Å along each axis, the spread of atoms about their lattice: classical vibration at 1000 K gives 0.07 in
-plane, and as much is in short ripples."""
 WIDTHS = np.arange(0.25, 0.81, 0.05)
 """Standard deviations of an atom's image [Å] that are tried."""
 MAX_STEP = 0.1
@@ -39,21 +32,13 @@ HEIGHT_SPREAD = 0.25
 @dataclass(frozen=True)
 class FittedAtoms:
     """Atoms as fitted: `positions` (n, 2) as (x, y) [Å], `heights` (n,) relative to the frame's mean, each
-    with its standard error `height_errors`; one `width` [Å]; and `log_odds` (n,) of an atom against none.
+    with its standard error `height_errors`; and one `width` [Å].
     """
 
     positions: FloatArray
     heights: FloatArray
     height_errors: FloatArray
     width: float
-    log_odds: FloatArray
-
-    def select(self, chosen: npt.NDArray[np.bool_]) -> FittedAtoms:
-        """The `chosen` (n,) atoms."""
-        positions, heights, errors, odds = (
-            a[chosen] for a in (self.positions, self.heights, self.height_errors, self.log_odds)
-        )
-        return FittedAtoms(positions, heights, errors, self.width, odds)
 
 
 def fit_atoms(
@@ -63,17 +48,16 @@ def fit_atoms(
     y: FloatArray,
     *,
     noise: float,
-    prior: float = VIBRATION,
-    prior_odds: npt.ArrayLike = 1.0,
+    prior: float,
     window: int = WINDOW,
     n_rounds: int = N_ROUNDS,
 ) -> FittedAtoms:
     """Gaussians fitted to `frame` (n_y, n_x), relative to its mean, about `sites` (n, 2) as (x, y) [Å].
 
     `x` (n_x,) and `y` (n_y,) are the pixels [Å], `noise` the standard deviation of a pixel of `frame`,
-    `prior` that of the positions about the sites [Å]. `prior_odds` (n,) or one for all: of an atom against
-    none. Images of atoms are not Gaussians, and what is left of them counts as noise that all pixels of an
-    atom share. Atoms off their site count in it too: even without noise positions stay drawn to their sites.
+    `prior` that of the positions about the sites [Å]. Images of atoms are not Gaussians, and what is left of
+    them counts as noise that all pixels of an atom share. Atoms off their site count in it too: even without
+    noise positions stay drawn to their sites.
     """
     width, common, level, misfit = common_width(frame, sites, x, y)
     # an atom's misfit is the same all over its image, so that many pixels say no more of it than one does
@@ -107,8 +91,7 @@ def fit_atoms(
         covariance = np.asarray(np.linalg.inv(normal), dtype=np.float64)
     # least squares of the height alone, for z: the prior would draw it to the mean; neighbours as they are
     free, error = _free_heights(covariance, heights, common, spread)
-    odds = _log_odds(windows, positions, heights, width, x, y, noise, common)
-    return FittedAtoms(positions, free, error, width, odds + np.log(np.asarray(prior_odds, dtype=np.float64)))
+    return FittedAtoms(positions, free, error, width)
 
 
 def common_width(
@@ -180,32 +163,3 @@ def _free_heights(
     variance = np.minimum(covariance[:, 2, 2], 0.999 * spread**2)
     weight = 1 / variance - 1 / spread**2
     return (heights / variance - common / spread**2) / weight, 1 / np.sqrt(weight)
-
-
-def _log_odds(
-    windows: _Windows,
-    positions: FloatArray,
-    heights: FloatArray,
-    width: float,
-    x: FloatArray,
-    y: FloatArray,
-    noise: float,
-    common: float,
-) -> FloatArray:
-    """ln of the likelihood of each atom over that of none, others as fitted, the level free in both (n,).
-
-    With an atom the height is normal about the common one, without about zero, with the same spread: fringes
-    at the rim of a sheet are not nothing. Positions count as known from the lattice.
-    """
-    model = _model(positions, heights, width, x, y)
-    offset_x = windows.x - positions[:, :1]
-    offset_y = windows.y - positions[:, 1:]
-    shape = np.exp(-0.5 * (offset_x[:, None, :] ** 2 + offset_y[:, :, None] ** 2) / width**2) * windows.inside
-    rest = (windows.values - windows.cut(model) + heights[:, None, None] * shape) * windows.inside
-    n = np.maximum(windows.inside.sum(axis=(1, 2)), 1)
-    centred = shape - (shape.sum(axis=(1, 2)) / n)[:, None, None] * windows.inside
-    power = np.maximum((centred**2).sum(axis=(1, 2)), 1e-12)
-    found = (centred * rest).sum(axis=(1, 2)) / power
-    variance = noise**2 / power
-    total = variance + (HEIGHT_SPREAD * common) ** 2
-    return np.asarray(0.5 * (found**2 - (found - common) ** 2) / total)

@@ -14,7 +14,7 @@ decides the sign.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -30,10 +30,10 @@ from recon.graphene.aberrations import ModelOf, fit_spherical_aberration
 from recon.graphene.descent import Posterior, cholesky_of, descend
 from recon.graphene.information import fisher_information
 from recon.graphene.initial import refuses
-from recon.graphene.multislice import FrameModel, Lens
+from recon.graphene.multislice import FrameModel, frame_model
 from recon.graphene.prior import BOLTZMANN, Sheet
 from recon.graphene.sampling import STEP, Chain, Masses, Quadratic
-from recon.graphene.topology import bonds, find_atoms
+from recon.graphene.topology import bonds, find_sheet
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -106,7 +106,10 @@ class MultisliceMAP(Reconstructor):
         frame = measurement["counts"].values[0].astype(np.float64)
         x, y = measurement["x"].values, measurement["y"].values
         model = frame_model(frame, x, y, measurement.attrs, device=self.device)
-        plane = find_atoms(model, frame, x, y)
+        try:
+            plane = find_sheet(model, frame, x, y).positions
+        except InputError as error:
+            return Reconstruction(Atoms(), status=Status.ERROR, message=str(error))
         if len(plane) < FEWEST:
             message = f"{len(plane)} atoms were found, a hexagon has {FEWEST}"
             return Reconstruction(Atoms(), status=Status.ERROR, message=message)
@@ -188,17 +191,6 @@ def _laplace(posterior: Posterior, positions: FloatArray) -> FloatArray:
     whole = cho_solve((factor, True), np.eye(len(factor)))
     n = np.arange(len(positions))
     return np.asarray(whole.reshape(len(n), 3, len(n), 3)[n, :, n])
-
-
-def frame_model(
-    frame: FloatArray, x: FloatArray, y: FloatArray, attributes: Mapping[str, object], *, device: str = "cpu"
-) -> FrameModel:
-    """The model of a `frame` (n_y, n_x) of counts; its mean says how many electrons the detector counted."""
-    lens = Lens.of(attributes)
-    background = float(str(attributes["background"]))
-    pixel = float(x[1] - x[0])
-    dose = max(float(frame.mean()) - background, 1e-12) / pixel**2
-    return FrameModel(x, y, lens, dose=dose, background=background, device=device)
 
 
 def refine_lens(posterior: Posterior, positions: FloatArray, model_of: ModelOf) -> FloatArray:

@@ -1,4 +1,4 @@
-"""A first answer to a frame of graphene: x and y by Gaussian fits, z zero or from the contrast (paper 000).
+"""A first answer to a frame of graphene: x and y alone, z zero or from the contrast (paper 000).
 
 Both answers are controls of everything that searches longer: `graphene-flat`, a sheet without ripples, and
 `graphene-pcd`, heights by the projected charge density approximation, smoothed by LOWESS.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,27 +20,26 @@ from datasets.errors import InputError
 from datasets.naming import Value
 from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.graphene.charge_density import Contrast, depth_of_contrast, heights_from_contrast
-from recon.graphene.gaussian_fit import VIBRATION, FittedAtoms, fit_atoms
-from recon.graphene.lattice import Honeycomb, find_honeycomb
+from recon.graphene.gaussian_fit import FittedAtoms, fit_atoms
 from recon.graphene.local_regression import lowess
-from recon.graphene.multislice import Lens
+from recon.graphene.multislice import Lens, frame_model
 from recon.graphene.preprocess import FlatField, average, remove_artefacts
+from recon.graphene.topology import VIBRATION, FoundSheet, find_sheet
 from recon.preprocess.denoise import Denoise, denoise
 from recon.preprocess.noise import Noise
 
 FloatArray = npt.NDArray[np.float64]
 
-WITHIN = 0.75
-"""Relative amplitude of the lattice above which a site lies within the sheet, where vacancies are rare."""
-RARE = 100.0
-"""Prior odds of an atom against a vacancy there; 1 at the rim."""
 SMALLEST = 24
 """Pixels along an edge below which there is no room for a lattice."""
 
+Fit = Literal["likelihood", "gaussian"]
+"""x and y from the images of atoms through this lens, or by multiple Gaussian fits, as published."""
 
-def refuses(measurement: xr.Dataset, name: str) -> str:
-    """Why `measurement` is not a frame of graphene that `name` reconstructs, in a sentence; empty where it
-    is.
+
+def refuses(measurement: xr.Dataset, name: str, frame: int = 0) -> str:
+    """Why `frame` of `measurement` is not one of graphene that `name` reconstructs, in a sentence; empty
+    where it is.
     """
     attrs = measurement.attrs
     if attrs.get("modality") != "hrtem":
@@ -51,19 +50,25 @@ def refuses(measurement: xr.Dataset, name: str) -> str:
         return f"{name} needs the optics of the frame, and the measurement does not state {missing[0]}"
     if min(measurement.sizes["y"], measurement.sizes["x"]) < SMALLEST:
         return f"{name} needs at least {SMALLEST} pixels along x and y"
+    if frame >= measurement.sizes["frame"]:
+        return f"frame {frame} is not among the {measurement.sizes['frame']} measured"
     return ""
 
 
 @dataclass(frozen=True)
 class FirstAtoms:
-    """Atoms of the first estimate and what they rest on: the fit of `atoms`, the `lattice` of the sheet,
-    and the prepared `frame` (n_y, n_x) [electron per pixel].
+    """Atoms of the first estimate: the `sheet` found, its `atoms` with the heights of Gaussian fits, and the
+    prepared `frame` (n_y, n_x) [electron per pixel].
     """
 
     atoms: FittedAtoms
-    lattice: Honeycomb
+    sheet: FoundSheet
     frame: FloatArray
-    unseen: FloatArray
+
+    @property
+    def unseen(self) -> FloatArray:
+        """Where the lattice goes on around the sheet (n, 2) [Å]."""
+        return self.sheet.unseen
 
 
 def first_atoms(
@@ -76,10 +81,12 @@ def first_atoms(
     dead_threshold: float = 0.0,
     denoising: Denoise = "none",
     prior: float = VIBRATION,
+    fit: Fit = "likelihood",
 ) -> FirstAtoms:
     """The atoms that frame `target` shows, x and y; their number comes from the frame too.
 
-    Raises `InputError` where no lattice is seen.
+    Which atoms there are is found before noise is removed: only then is it known. Raises `InputError` where
+    no lattice is seen.
     """
     x, y = measurement["x"].values, measurement["y"].values
     counts = measurement["counts"].values.astype(np.float64)
@@ -87,20 +94,21 @@ def first_atoms(
     n_used = min(n_average, len(frames))
     step = float(measurement.attrs["pixel_size"])
     frame = average(frames, target, n=n_used, max_shift=max_drift / step if n_used > 1 else 0.0)
-    frame = frame - float(measurement.attrs["background"])
-    if not frame.mean() > 0:
+    background = float(measurement.attrs["background"])
+    if not frame.mean() > background:
         raise InputError("a frame without electrons shows no lattice")
+    attributes = {**measurement.attrs, "background": n_used * background}
+    sheet = find_sheet(frame_model(n_used * frame, x, y, attributes), n_used * frame, x, y, spread=prior)
+    frame = frame - background
     noise = float(np.sqrt(counts.mean() / n_used)) / float(frame.mean())
     if denoising != "none":
         own = Noise(np.array([1.0 / n_used]), np.zeros(1))
         frame = denoise(np.maximum(frame, 0.0)[None], denoising, noise=own)[0]
-    lattice = find_honeycomb(frame, x, y)
-    odds = np.where(lattice.amplitude > WITHIN, RARE, 1.0)
-    fitted = fit_atoms(frame / frame.mean(), lattice.sites, x, y, noise=noise, prior=prior, prior_odds=odds)
-    # a height against the sign of the lattice's contrast is no atom, however unlike vacuum
-    is_atom = fitted.log_odds > 0
-    unseen = np.concatenate([lattice.sites[~is_atom & (lattice.amplitude < WITHIN)], lattice.beyond])
-    return FirstAtoms(fitted.select(is_atom), lattice, frame, unseen)
+    about = sheet.sites if fit == "gaussian" else sheet.positions
+    fitted = fit_atoms(frame / frame.mean(), about, x, y, noise=noise, prior=prior)
+    if fit == "likelihood":
+        fitted = replace(fitted, positions=sheet.positions)
+    return FirstAtoms(fitted, sheet, frame)
 
 
 @dataclass(frozen=True)
@@ -109,13 +117,21 @@ class FlatGraphene(Reconstructor):
 
     Fields: `frame`, the one that is answered to; `n_average` frames about it are averaged, registered within
     `max_drift` [Å]; `flat_field` and `dead_threshold` (0: none are sought) remove a detector's artefacts;
-    `denoise` (`recon.preprocess.denoise`); `prior`, the spread [Å] of x and y about the lattice.
+    `denoise` (`recon.preprocess.denoise`); `prior`, the spread [Å] of x and y about the lattice; `fit`, what
+    tells x and y: the images of atoms through this lens (`likelihood`), or `gaussian` fits, which alone see
+    the denoised frame.
     """
 
     name: ClassVar[str] = "graphene-flat"
     reference: ClassVar[str] = "paper 000: initial model in x and y"
     variants: ClassVar[Mapping[str, Mapping[str, Value]]] = {
-        "published": {"n_average": 5, "flat_field": "subtract", "dead_threshold": 5.0, "denoise": "bm3d"}
+        "published": {
+            "n_average": 5,
+            "flat_field": "subtract",
+            "dead_threshold": 5.0,
+            "denoise": "bm3d",
+            "fit": "gaussian",
+        }
     }
 
     frame: int = 0
@@ -125,6 +141,7 @@ class FlatGraphene(Reconstructor):
     dead_threshold: float = 0.0
     denoise: Denoise = "none"
     prior: float = VIBRATION
+    fit: Fit = "likelihood"
 
     def __post_init__(self) -> None:
         if self.n_average < 1 or self.frame < 0:
@@ -136,9 +153,7 @@ class FlatGraphene(Reconstructor):
 
     def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
         """Whether this is a frame of carbon with known optics."""
-        reason = refuses(measurement, self.name)
-        if not reason and self.frame >= measurement.sizes["frame"]:
-            reason = f"frame {self.frame} is not among the {measurement.sizes['frame']} measured"
+        reason = refuses(measurement, self.name, self.frame)
         return not reason, reason
 
     def reconstruct(
@@ -157,7 +172,7 @@ class FlatGraphene(Reconstructor):
         atoms.set_array("intensity", first.atoms.heights)
         stats = {
             "seconds": time.perf_counter() - begun,
-            "significance": first.lattice.significance,
+            "significance": first.sheet.significance,
             "width": first.atoms.width,
         }
         return Reconstruction(atoms, stats=stats)
@@ -172,6 +187,7 @@ class FlatGraphene(Reconstructor):
             dead_threshold=self.dead_threshold,
             denoising=self.denoise,
             prior=self.prior,
+            fit=self.fit,
         )
 
     def _heights(self, first: FirstAtoms, measurement: xr.Dataset) -> FloatArray:

@@ -241,6 +241,17 @@ class FrameModel:
         return torch.fft.irfft2(full, s=self.padded, norm="forward")
 
 
+def frame_model(
+    frame: FloatArray, x: FloatArray, y: FloatArray, attributes: Mapping[str, object], *, device: str = "cpu"
+) -> FrameModel:
+    """The model of a `frame` (n_y, n_x) of counts; its mean says how many electrons the detector counted."""
+    lens = Lens.of(attributes)
+    background = float(str(attributes["background"]))
+    pixel = float(x[1] - x[0])
+    dose = max(float(frame.mean()) - background, 1e-12) / pixel**2
+    return FrameModel(x, y, lens, dose=dose, background=background, device=device)
+
+
 def _foci(spread: float) -> tuple[FloatArray, FloatArray]:
     """Defoci [Å] and weights that integrate over a normal distribution of standard deviation `spread`."""
     if spread == 0:

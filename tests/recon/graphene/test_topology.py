@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from recon.graphene.gradient import frame_model
-from recon.graphene.multislice import Lens
-from recon.graphene.topology import bonds, find_atoms
+from recon.graphene.multislice import Lens, frame_model
+from recon.graphene.topology import bonds, find_sheet
 
 UNDERFOCUS = Lens(80e3, defocus=80.0, Cs=1e4, focal_spread=10.0)
 DARK = Lens(80e3, defocus=-20.0, Cs=-2e4, focal_spread=30.0)
@@ -20,7 +19,7 @@ DARK = Lens(80e3, defocus=-20.0, Cs=-2e4, focal_spread=30.0)
 
 def _found(data: xr.Dataset) -> np.ndarray:  # type: ignore[type-arg]
     frame, x, y = data["counts"].values[0].astype(float), data["x"].values, data["y"].values
-    return find_atoms(frame_model(frame, x, y, data.attrs), frame, x, y)
+    return find_sheet(frame_model(frame, x, y, data.attrs), frame, x, y).positions
 
 
 @pytest.mark.parametrize("turn", [0.0, 11.0, 30.0, 47.0])
