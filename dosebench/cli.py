@@ -333,39 +333,45 @@ def report(names: tuple[str, ...], structures: bool, out: Path | None, root: str
 
 
 @main.command()
-@click.argument("number", type=click.Choice(["003"]))
+@click.argument("number", type=click.Choice(["000", "003"]))
 @click.option(
     "--scale",
     type=click.Choice(["small", "full"]),
     default="small",
     show_default=True,
-    help="What to run: small siblings (preset paper-003-small), or the paper's own particles (paper-003).",
+    help="What to run: small siblings (presets graphene-smoke, paper-003-small), or specimens as large as the "
+    "paper's (graphene and graphene-series, paper-003).",
 )
 @click.option(
-    "--results", type=click.Path(path_type=Path), help="Draw from these results; nothing is run but pictures."
+    "--results",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Draw from these results; nothing is run but pictures. Repeat for several folders.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Where the figures go. [default: RESULTS/paper-003]"
+    "--out", type=click.Path(path_type=Path), help="Where the figures go. [default: RESULTS/paper-NUMBER]"
 )
 @click.option("--data", "root", help="Where datasets are stored. [default: $DOSEBENCH_DATA or ./data]")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def paper(
-    number: str, scale: str, results: Path | None, out: Path | None, root: str | None, quiet: bool
+    number: str, scale: str, results: tuple[Path, ...], out: Path | None, root: str | None, quiet: bool
 ) -> None:
     """The figures of paper NUMBER from our own results, with its numbers as marks: a page, PNG, SVG and PDF.
 
-    Runs the preset of the scale, or what is left of it, unless --results are given.
+    Runs the presets of the scale, or what is left of them, unless --results are given.
     """
-    from reports.paper import PRESETS, write_paper
+    from reports.paper import PAPERS, write_paper
 
-    if results is None:
+    folders = list(results)
+    if not folders:
         from benchmarks.grid import run as run_grid
         from benchmarks.preset import load_preset
 
-        preset = load_preset(PRESETS[scale])
-        results = Path("results") / preset.name
-        run_grid(preset, results=str(results), data_root=root, progress=not quiet)
-    written = write_paper(results, out, data_root=root, progress=not quiet)
+        for name in PAPERS[number].presets[scale]:
+            preset = load_preset(name)
+            folders.append(Path("results") / preset.name)
+            run_grid(preset, results=str(folders[-1]), data_root=root, progress=not quiet)
+    written = write_paper(number, folders, out, data_root=root, progress=not quiet)
     click.echo(f"paper {number}: {written.page}")
     for sentence in written.missing:
         click.echo(f"  {sentence}", err=True)

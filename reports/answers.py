@@ -8,10 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from ase import Atoms
 from ase.data import chemical_symbols
 
 from benchmarks.cells import Arrays, CellResult
+from benchmarks.metrics.sheet import match_in_plane
 from reports.payload import Answer, Slice, Specimen, Truth
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 
 ATOM_BUDGET = 60_000
 """Atoms, summed over the answers of one page: about 25 byte each."""
@@ -52,7 +57,8 @@ def representative(
         if not picked:
             continue
         truths.append(_truth(specimen.name, picked[0].arrays()))
-        answers += [_answer(cell, cell.arrays()) for cell in picked]
+        sheet = specimen.modality == "hrtem"
+        answers += [_answer(cell, cell.arrays(), sheet) for cell in picked]
     return truths, answers
 
 
@@ -79,18 +85,32 @@ def _truth(dataset: str, arrays: Arrays) -> Truth:
     return Truth(dataset, symbols, arrays["truth_positions"].round(2).tolist())
 
 
-def _answer(result: CellResult, arrays: Arrays) -> Answer:
-    pairs = arrays["pairs"].reshape(-1, 2)
+def _pairs(arrays: Arrays, sheet: bool) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Pairs (n, 2), their residuals (n, 3) [Å] and the translation removed (3,) [Å]; of a frame those made in
+    the plane, heights as they are.
+    """
+    if not sheet:
+        return arrays["pairs"].reshape(-1, 2), arrays["residuals"].reshape(-1, 3), arrays["translation"]
+    answer = Atoms(arrays["answer_numbers"], arrays["answer_positions"])
+    truth = Atoms(arrays["truth_numbers"], arrays["truth_positions"])
+    match = match_in_plane(answer, truth)
+    i, j = match.pairs.reshape(-1, 2).T
+    heights = answer.positions[j, 2] - truth.positions[i, 2]
+    return match.pairs.reshape(-1, 2), np.column_stack([match.residuals[:, :2], heights]), match.translation
+
+
+def _answer(result: CellResult, arrays: Arrays, sheet: bool) -> Answer:
+    pairs, residuals, translation = _pairs(arrays, sheet)
     missed = np.setdiff1d(np.arange(len(arrays["truth_numbers"])), pairs[:, 0])
     false = np.setdiff1d(np.arange(len(arrays["answer_numbers"])), pairs[:, 1])
-    positions = arrays["answer_positions"][false] - arrays["translation"]
+    positions = arrays["answer_positions"][false] - translation
     return Answer(
         dataset=result.cell.dataset,
         method=result.cell.reconstructor,
         dose=result.cell.dose,
         replicate=result.cell.replicate,
         matched=pairs[:, 0].tolist(),
-        residuals=(100 * arrays["residuals"].reshape(-1, 3)).round(1).tolist(),
+        residuals=(100 * residuals).round(1).tolist(),
         missed=missed.tolist(),
         false=positions.round(2).tolist(),
         slices=_slices(arrays) if "slice_z" in arrays else [],

@@ -11,9 +11,10 @@ import xarray as xr
 
 from benchmarks.cells import CellResult, load_cells
 from benchmarks.controls import CONTROLS
+from benchmarks.metrics.sheet import SHEET_CUTOFF, SHEET_TRANSLATION
 from benchmarks.preset import DEFAULT_CRITERIA, PresetCard, load_preset, preset_names
-from benchmarks.results import DIMS, MISSING, open_results, status_codes
-from benchmarks.summary import HEADLINE, LEVEL, summary
+from benchmarks.results import DIMS, MISSING, modality_of, open_results, status_codes
+from benchmarks.summary import LEVEL, headline, summary
 from datasets.errors import InputError
 from reports.answers import representative
 from reports.criteria import INTERVAL as THRESHOLD_INTERVAL
@@ -21,8 +22,9 @@ from reports.criteria import all_thresholds, number, shown
 from reports.figures import style
 from reports.limits import store_of, stored_limits
 from reports.names import short_names
-from reports.payload import Failure, Method, Metric, Payload, Row, Specimen, Value
+from reports.payload import Failure, Mark, Method, Metric, Payload, Row, Specimen, Value
 from reports.provenance import provenance
+from reports.published_sheets import N_ATOMS, RESULTS
 
 OTHER = frozenset({"status", "seconds", "peak_memory"})
 """Variables of the results that are no metrics."""
@@ -107,7 +109,8 @@ def _preset(folder: Path) -> PresetCard | None:
 def _ordered(data: xr.Dataset) -> list[str]:
     """The metrics of the results: first those that every table shows, last those of the published rule."""
     names = [str(name) for name in data.data_vars if name not in OTHER]
-    place = {name: i for i, name in enumerate(HEADLINE)}
+    first = (m for dataset in data["dataset"].values for m in headline(modality_of(data, str(dataset))))
+    place = {name: i for i, name in enumerate(dict.fromkeys(first))}
     return sorted(names, key=lambda name: (place.get(name, len(place)), name.startswith("published"), name))
 
 
@@ -180,13 +183,24 @@ def _specimens(
                 n_atoms=int(n_truth[n_truth > 0].max(initial=0)),
                 elements=str(here["elements"].item()).split(),
                 doses=[float(dose) for dose in doses],
+                modality=(modality := modality_of(data, name)),
                 bound=bound,
                 with_floor=_with_floor(own, doses.tolist(), asked, root)
                 if bound and engine != LINEAR
                 else [],
+                published=_published(modality, int(n_truth[n_truth > 0].max(initial=0))),
             )
         )
     return specimens
+
+
+def _published(modality: str, n_atoms: int) -> list[Mark]:
+    """What paper 000 states of a sheet of as many atoms, in pm."""
+    if modality != "hrtem" or n_atoms != N_ATOMS:
+        return []
+    return [
+        Mark(f"{s.of}_rmsd", s.dose, 100 * s.value, "paper 000") for s in RESULTS if s.of in ("x", "y", "z")
+    ]
 
 
 def _bound(here: xr.Dataset, doses: Sequence[float]) -> list[float | None]:
@@ -259,12 +273,21 @@ def _failure(result: CellResult) -> Failure:
 def _matching(data: xr.Dataset, cells: Sequence[CellResult]) -> str:
     rules = {str(cell.scoring.get("cutoff")): cell.scoring for cell in cells}
     rule = data.attrs if "cutoff" in data.attrs else next(iter(rules.values()), {})
+    sheets = ""
+    if any(modality_of(data, str(name)) == "hrtem" for name in data["dataset"].values):
+        sheets = (
+            f"Sheets are matched in the plane, one to one within {SHEET_CUTOFF:g} Å whatever the heights, "
+            f"after removing one translation in the plane of at most {SHEET_TRANSLATION:g} Å. "
+        )
+        if all(modality_of(data, str(name)) == "hrtem" for name in data["dataset"].values):
+            return sheets.strip()
     if "cutoff" not in rule:
-        return "Truth and answer are matched one to one after removing one rigid translation."
+        return f"{sheets}Truth and answer are matched one to one after removing one rigid translation."
     return (
-        f"Truth and answer are matched one to one within a cutoff of {rule['cutoff']:g} Å, after removing "
-        f"one rigid translation of at most {rule['max_translation']:g} Å. Scores by the published rule "
-        f"are more lenient, use nearest neighbours within {rule['published_cutoff']:g} Å and are labelled so."
+        f"{sheets}Truth and answer are matched one to one within a cutoff of {rule['cutoff']:g} Å, after "
+        f"removing one rigid translation of at most {rule['max_translation']:g} Å. Scores by the published "
+        f"rule are more lenient, use nearest neighbours within {rule['published_cutoff']:g} Å and are "
+        "labelled so."
     )
 
 

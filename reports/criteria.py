@@ -6,6 +6,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from benchmarks.metrics.cards import get_metric
@@ -22,7 +23,9 @@ def all_thresholds(
     """Thresholds for all `criteria` together, then for each by itself when there are several; none when the
     results hold a single dose, or lack a metric that is asked for.
     """
-    if data.sizes["dose"] < 2 or any(criterion.metric not in data for criterion in criteria):
+    if np.isfinite(data["dose"].values).sum() < 2 or any(
+        criterion.metric not in data for criterion in criteria
+    ):
         return []
     asked = [criteria] if len(criteria) == 1 else [criteria, *((criterion,) for criterion in criteria)]
     return [
@@ -42,7 +45,7 @@ def _threshold(
     own = [d for d in specimens if (d.base, d.engine) == (record["base"], record["engine"])]
     several = len({d.engine for d in specimens if d.base == record["base"]}) > 1
     linear = record["engine"] == "linear"
-    doses = sorted({dose for d in own for dose in d.doses})
+    doses = sorted({dose for d in own for dose in d.doses if math.isfinite(dose)})
     dose, low, high = (record[part] for part in ("dose", "low", "high"))
     return Threshold(
         structure=f"{record['base']} ({record['engine']})" if several or linear else record["base"],

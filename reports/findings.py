@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from reports.figures.style import dose_text, number_text
+from reports.figures.style import dose_text, dose_words, number_text
 from reports.payload import Payload, Specimen, Threshold
 
 
@@ -67,10 +68,11 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _best_sentence(payload: Payload, specimen: Specimen) -> str:
+    key = "sheet_recall" if specimen.modality == "hrtem" else "recall"
     rows = [
-        (row.values["recall"].mean, row)
+        (row.values[key].mean, row)
         for row in payload.rows
-        if row.dataset == specimen.name and not payload.method(row.method).control and "recall" in row.values
+        if row.dataset == specimen.name and not payload.method(row.method).control and key in row.values
     ]
     scored = [(recall, row) for recall, row in rows if recall is not None]
     if not scored:
@@ -78,7 +80,7 @@ def _best_sentence(payload: Payload, specimen: Specimen) -> str:
     recall, row = max(scored, key=lambda pair: pair[0])
     return (
         f"{row.method} finds {number_text(100 * recall)}\u00a0% of the atoms of {specimen.name} "
-        f"at {dose_text(row.dose)} e⁻/Å² per image."
+        f"at {dose_words(row.dose, 'e⁻/Å² per image')}."
     )
 
 
@@ -104,8 +106,8 @@ def asked(payload: Payload) -> str:
     own = [m for m in payload.methods if not m.control]
     controls = [m for m in payload.methods if m.control]
     parts = [
-        f"{d.name} ({d.n_atoms} atoms{f', {d.n_images} images' if d.n_images else ''}) at "
-        f"{_doses(d.doses)} e⁻/Å² per image"
+        f"{d.name} ({d.n_atoms} atoms{', ' + _count(d.n_images, 'image') if d.n_images else ''}) at "
+        f"{_doses(d.doses)}"
         for d in payload.datasets
     ]
     methods = f"{_count(len(own), 'method')} and {_count(len(controls), 'control')}".capitalize()
@@ -119,9 +121,12 @@ def asked(payload: Payload) -> str:
 
 
 def _doses(doses: Sequence[float]) -> str:
-    if len(doses) == 1:
-        return f"one dose, {dose_text(doses[0])}"
-    return f"{len(doses)} doses from {dose_text(doses[0])} to {dose_text(doses[-1])}"
+    unit = "e⁻/Å² per image"
+    finite = [dose for dose in doses if math.isfinite(dose)]
+    free = " and without noise" if len(finite) < len(doses) else ""
+    if len(finite) <= 1:
+        return f"one dose, {dose_text(finite[0])} {unit}{free}" if finite else "infinite dose (noise-free)"
+    return f"{len(finite)} doses from {dose_text(finite[0])} to {dose_text(finite[-1])} {unit}{free}"
 
 
 def _count(number: int, noun: str) -> str:

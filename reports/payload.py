@@ -1,14 +1,17 @@
 """What a report shows, as plain data: every figure and the page draw from a `Payload` and from nothing else.
 
 All values are those of the results, unrounded; `None` stands for "no value" (JSON has no NaN). Doses are in
-e⁻/Å² per image, positions in Å in the specimen frame, residuals in pm.
+e⁻/Å² per image, infinite where there is no noise; positions in Å in the specimen frame, residuals in pm.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
+
+from datasets.simulate import NOISE_FREE_DOSE
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,16 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """One number of a paper: a value of `metric`, in its unit, at `dose`."""
+
+    metric: str
+    dose: float
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Specimen:
     """One dataset: what was imaged and how."""
 
@@ -77,11 +90,15 @@ class Specimen:
     n_atoms: int
     elements: list[str]
     doses: list[float]
+    """Infinite for images without noise."""
+    modality: str = "adf"
     bound: list[float | None] = field(default_factory=list)
     """Cramér–Rao bound on the RMSD [pm] at each of `doses`; empty where the results know none."""
     with_floor: list[float | None] = field(default_factory=list)
     """√(bound² + floor²) [pm] at each of `doses`, where the floor is what a sum of atoms leaves of noise-free
     multislice images; empty where no limit lies stored beside the dataset."""
+    published: list[Mark] = field(default_factory=list)
+    """What a paper states of such a specimen."""
 
 
 @dataclass(frozen=True)
@@ -237,5 +254,17 @@ class Payload:
 
 
 def plain(payload: Payload) -> dict[str, Any]:
-    """The payload as JSON types."""
-    return dataclasses.asdict(payload)
+    """The payload as JSON types; a dose of infinity is `NOISE_FREE_DOSE`."""
+    found = with_finite_doses(dataclasses.asdict(payload))
+    return dict(found)
+
+
+def with_finite_doses(content: Any) -> Any:
+    """`content` of JSON types in which every infinity, which only doses have and JSON has not, is
+    `NOISE_FREE_DOSE`.
+    """
+    if isinstance(content, dict):
+        return {key: with_finite_doses(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [with_finite_doses(value) for value in content]
+    return NOISE_FREE_DOSE if content == math.inf else content

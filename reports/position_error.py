@@ -7,7 +7,7 @@ where recall and precision both reach `WHOLE`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -29,6 +29,9 @@ OUTWARD = 1.12
 
 FILLED = f"recall and precision ≥ {100 * WHOLE:g} %"
 HOLLOW = "one of them below"
+ERROR: Mapping[str, tuple[str, str, str]] = {"hrtem": ("z_rmsd_levelled", "sheet_recall", "sheet_precision")}
+"""By modality the error that is drawn, and the shares that make a point whole; else the RMSD."""
+
 BOUND = "Cramér–Rao bound"
 FLOOR = "bound plus floor"
 RANDOM = "random atoms"
@@ -49,14 +52,26 @@ class Point:
 def points(payload: Payload, dataset: str, method: str) -> list[Point]:
     """The points of one method by dose, less the doses at which nothing was matched."""
     found = []
+    error, *both = keys(payload.specimen(dataset))
     for row in payload.curve(dataset, method):
-        value = row.values["rmsd"]
+        value = row.values[error]
         if value.mean is None or value.mean <= 0:  # a logarithm has no place for a perfect answer
             continue
-        shares = [row.values[key].mean for key in ("recall", "precision") if key in row.values]
+        shares = [row.values[key].mean for key in both if key in row.values]
         whole = all(share is not None and share >= WHOLE for share in shares)
         found.append(Point(row.dose, value.mean, value.low, value.high, whole, value.n))
     return found
+
+
+def keys(specimen: Specimen) -> tuple[str, str, str]:
+    """The metrics of a dataset's error, recall and precision."""
+    return ERROR.get(specimen.modality, ("rmsd", "recall", "precision"))
+
+
+def error_text(shown: Sequence[Specimen]) -> str:
+    """What the error of these datasets is called."""
+    names = {keys(d)[0]: "RMSD in z, levelled" if d.modality == "hrtem" else "RMSD" for d in shown}
+    return " or ".join(names.values())
 
 
 def needed(payload: Payload, dataset: str) -> dict[str, Threshold]:
@@ -74,7 +89,7 @@ def lines(specimen: Specimen) -> dict[str, list[tuple[float, float]]]:
         pairs = [
             (dose, value)
             for dose, value in zip(specimen.doses, values, strict=False)
-            if value is not None and value > 0
+            if value is not None and value > 0 and math.isfinite(dose)
         ]
         if pairs:
             found[name] = pairs
@@ -101,17 +116,21 @@ def reconstructors(payload: Payload) -> list[Method]:
 
 def beside(doses: Sequence[float], n_methods: int) -> list[float]:
     """By what factor each of `n_methods` is drawn off its dose: points of one dose lie side by side."""
-    steps = [math.log(after / before) for before, after in pairwise(sorted(doses))]
+    finite = sorted(dose for dose in doses if math.isfinite(dose))
+    steps = [math.log(after / before) for before, after in pairwise(finite)]
     room = BESIDE * min([*steps, WIDEST])
     return [math.exp(room * ((i + 0.5) / n_methods - 0.5)) for i in range(n_methods)]
 
 
 def drawn(payload: Payload) -> list[Specimen]:
     """The datasets on which any method has matched an atom."""
-    if "rmsd" not in {metric.key for metric in payload.metrics}:
-        return []
+    known = {metric.key for metric in payload.metrics}
     names = [method.name for method in reconstructors(payload)]
-    return [d for d in payload.datasets if any(points(payload, d.name, name) for name in names)]
+    return [
+        d
+        for d in payload.datasets
+        if keys(d)[0] in known and any(points(payload, d.name, name) for name in names)
+    ]
 
 
 def caption(payload: Payload) -> str:
@@ -127,11 +146,15 @@ def caption(payload: Payload) -> str:
     n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
     single = " (one cell has no interval)" if counts[0] < 2 else ""
     text = (
-        f"{subset}: RMSD of matched atoms against dose. Points are means, bars {payload.interval}{single}, "
-        f"n = {n} cells per point, less those in which nothing was matched; points of one dose are drawn "
-        f"side by side. Hollow: recall or precision below {100 * WHOLE:g}\u00a0%, so the RMSD is that of a "
-        "part of the atoms or stands beside false ones."
+        f"{subset}: {error_text(shown)} of matched atoms against dose. Points are means, bars "
+        f"{payload.interval}{single}, n = {n} cells per point, less those in which nothing was matched; "
+        f"points of one dose are drawn side by side. Hollow: recall or precision below "
+        f"{100 * WHOLE:g}\u00a0%, so the RMSD is that of a part of the atoms or stands beside false ones."
     )
+    if any(d.modality == "hrtem" for d in shown):
+        text += " Of frames: pairs are made in the plane, mean height and tilt are removed."
+    if any(math.isinf(dose) for d in shown for dose in d.doses):
+        text += " Right of the doses: the image without noise."
     text += f" Dotted: {BOUND} over all atoms." if any(d.bound for d in shown) else ""
     if any(d.with_floor for d in shown):
         text += (

@@ -84,7 +84,8 @@ def _figures(payload: Payload) -> Iterator[tuple[str, Figure, str]]:
     for specimen in payload.datasets:
         name = file_name(specimen.name)
         yield f"dose-curves-{name}", *dose_curves.draw(payload, specimen.name)
-        if drawn := classification.draw(payload, specimen.name):
+        drawn = None if specimen.modality == "hrtem" else classification.draw(payload, specimen.name)
+        if drawn:
             yield f"classification-{name}", *drawn
         dose = orthoslices.middle_dose(payload, specimen.name)
         if dose is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,14 @@ class Series:
     @property
     def scale(self) -> str:
         """What was imaged, in words: `copdpt-300 (300 atoms, 19 multislice images)`."""
-        return f"{self.name} ({self.n_atoms:,} atoms, {self.n_images} {self.card.imaging.engine} images)"
+        engine = self.card.imaging.engine
+        images = f"one frame by {engine}" if self.is_frame else f"{self.n_images} {engine} images"
+        return f"{self.name} ({self.n_atoms:,} atoms, {images})"
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether it is a single frame and no tilt series."""
+        return self.card.imaging.modality == "hrtem"
 
     def doses(self, method: str) -> list[float]:
         """The doses [e⁻/Å² per image] at which a method has an answer."""
@@ -184,6 +191,26 @@ def open_collection(results: str | Path, data_root: str | None = None) -> Collec
     asked = card.reconstructors if card else ()
     title = card.name if card else Path(folder).resolve().name
     return Collection(folder, data, tuple(series), short_names(labels, asked), title, tuple(notes))
+
+
+def merged(collections: Sequence[Collection]) -> Collection:
+    """Several results folders as one; of a dataset that several hold the first is taken. The rule of scoring
+    is that of the first.
+    """
+    first = collections[0]
+    series: dict[str, Series] = {}
+    names: dict[str, str] = {}
+    for collection in collections:
+        for one in collection.series:
+            series.setdefault(one.name, one)
+        names = {**collection.names, **names}
+    return replace(
+        first,
+        series=tuple(series.values()),
+        names=names,
+        preset=" and ".join(dict.fromkeys(c.preset for c in collections)),
+        notes=tuple(note for collection in collections for note in collection.notes),
+    )
 
 
 def _cards(names: Sequence[str], asked: Sequence[str]) -> tuple[dict[str, DatasetCard], list[str]]:

@@ -1,4 +1,7 @@
-"""Recall, RMSD, tracing error and classification against dose, one line per method, with intervals."""
+"""Recall, RMSD, tracing error and classification against dose, one line per method, with intervals.
+
+Of a frame, which is a projection: recall, precision and errors of pairs in the plane.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.summary import SHEET_HEADLINE
 from reports.figures import style
-from reports.payload import Method, Metric, Payload, Row
+from reports.payload import Mark, Method, Metric, Payload, Row, Specimen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,11 +21,21 @@ if TYPE_CHECKING:
 PANELS = ("recall", "rmsd", "tracing_error", "classification")
 """The metrics shown, in reading order; those that the results do not hold are left out."""
 
+SHEET_PANELS = SHEET_HEADLINE
+"""The metrics shown of frames."""
+
 BOUND = "bound"
 """What the line of the Cramér–Rao bound is called."""
 
 MIN_SPACING = 8.5
 """Smallest distance between the baselines of two labels beside the curves [point]."""
+
+
+def panels_of(payload: Payload, specimen: Specimen) -> list[Metric]:
+    """The metrics that are drawn of a dataset: its modality decides."""
+    known = {metric.key for metric in payload.metrics}
+    names = SHEET_PANELS if specimen.modality == "hrtem" else PANELS
+    return [payload.metric(key) for key in names if key in known]
 
 
 def draw(payload: Payload, dataset: str) -> tuple[Figure, str]:
@@ -30,9 +44,8 @@ def draw(payload: Payload, dataset: str) -> tuple[Figure, str]:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     specimen = payload.specimen(dataset)
-    known = {metric.key for metric in payload.metrics}
-    keys = [key for key in PANELS if key in known]
-    n_rows = (len(keys) + 1) // 2
+    metrics = panels_of(payload, specimen)
+    n_rows = (len(metrics) + 1) // 2
     with style.paper():
         figure, grid = plt.subplots(
             n_rows,
@@ -42,14 +55,14 @@ def draw(payload: Payload, dataset: str) -> tuple[Figure, str]:
             layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05),
         )
         axes = list(grid.flat)
-        for letter, key, ax in zip("abcdefgh", keys, axes, strict=False):
-            panel(ax, payload, dataset, payload.metric(key))
-            ax.set_title(f"{letter}   {payload.metric(key).label}")
-        for ax in axes[len(keys) :]:
+        for letter, metric, ax in zip("abcdefgh", metrics, axes, strict=False):
+            panel(ax, payload, dataset, metric)
+            ax.set_title(f"{letter}   {metric.label}")
+        for ax in axes[len(metrics) :]:
             ax.set_axis_off()
-        for ax in axes[:2] if specimen.n_images else []:
+        for ax in axes[:2] if (specimen.n_images or 1) > 1 else []:
             _total_dose(ax, specimen.n_images or 1)
-        for ax in axes[max(len(keys) - 2, 0) : len(keys)]:
+        for ax in axes[max(len(metrics) - 2, 0) : len(metrics)]:
             ax.set_xlabel("Dose per image (e⁻/Å²)")
     return figure, caption(payload, dataset)
 
@@ -59,15 +72,38 @@ def caption(payload: Payload, dataset: str) -> str:
     specimen = payload.specimen(dataset)
     counts = {row.n for row in payload.rows if row.dataset == dataset}
     n = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts, default=0)}"
-    images = (
-        f"{specimen.n_images} {specimen.engine} images" if specimen.n_images else f"{specimen.engine} images"
-    )
     return (
-        f"{dataset} ({specimen.n_atoms} atoms, {images} per series): accuracy against dose. Points are "
+        f"{dataset} ({specimen.n_atoms} atoms, {images_text(specimen)}): accuracy against dose. Points are "
         f"means, bands {payload.interval}, n = {n} cells per point, failed ones counted as failures; "
         "controls in grey, without bands. ↑: beyond the panel."
-        f"{bound_note(payload, dataset)}"
+        f"{_sheet_note(specimen)}{bound_note(payload, dataset)}"
     )
+
+
+def images_text(specimen: Specimen) -> str:
+    """What was imaged: `60 abtem images per series`, `one abtem frame`."""
+    if specimen.n_images == 1:
+        return f"one {specimen.engine} {'frame' if specimen.modality == 'hrtem' else 'image'}"
+    return f"{f'{specimen.n_images} ' if specimen.n_images else ''}{specimen.engine} images per series"
+
+
+def _sheet_note(specimen: Specimen) -> str:
+    """What the pairs of a frame are, and what is drawn beside the curves."""
+    text = ""
+    if specimen.modality == "hrtem":
+        text = " Pairs are made in the plane, whatever the heights; errors are of these pairs."
+    if specimen.published:
+        sources = ", ".join(dict.fromkeys(mark.source for mark in specimen.published))
+        text += f" Black bars: {sources}."
+    if any(np.isinf(dose) for dose in specimen.doses):
+        text += " Right of the doses: the image without noise."
+    return text
+
+
+def marks_of(payload: Payload, dataset: str, metric: Metric) -> list[Mark]:
+    """The numbers of a paper at doses that were run."""
+    specimen = payload.specimen(dataset)
+    return [m for m in specimen.published if m.metric == metric.key and m.dose in specimen.doses]
 
 
 def bound_note(payload: Payload, dataset: str) -> str:
@@ -87,7 +123,7 @@ def bound_of(payload: Payload, dataset: str, metric: Metric) -> list[tuple[float
         return []
     specimen = payload.specimen(dataset)
     pairs = zip(specimen.doses, specimen.bound, strict=False)
-    return [(dose, bound * metric.scale) for dose, bound in pairs if bound is not None]
+    return [(d, bound * metric.scale) for d, bound in pairs if bound is not None and np.isfinite(d)]
 
 
 def panel(ax: Axes, payload: Payload, dataset: str, metric: Metric) -> None:
@@ -98,43 +134,70 @@ def panel(ax: Axes, payload: Payload, dataset: str, metric: Metric) -> None:
     if limits[2]:
         ax.set_yscale("log")
     ax.set_ylim(limits[0], limits[1])
+    specimen = payload.specimen(dataset)
     own = sum(not method.control for method in payload.methods)
     shade = 0.18 * min(1, 4 / max(own, 1))  # many bands over each other would hide the curves
     for method in reversed(payload.methods):
         rows = [r for r in payload.curve(dataset, method.name) if r.values[metric.key].mean is not None]
         if not rows:
             continue
-        ends.append((_line(ax, rows, method, metric, shade), method.name, method.colour))
+        ends.append((_line(ax, rows, method, metric, shade, specimen.doses), method.name, method.colour))
     if bound := bound_of(payload, dataset, metric):
         dose, least = zip(*sorted(bound), strict=True)
         ax.plot(dose, least, color=style.INK, linestyle=(0, (1, 1)), linewidth=1.1, zorder=4)
         ends.append((least[-1], BOUND, style.INK))
-    label = metric.label.removesuffix(f" ({metric.element})")
+    for mark in marks_of(payload, dataset, metric):
+        _mark(ax, style.place(mark.dose, specimen.doses), mark.value * metric.scale)
+    label = metric.label.removesuffix(f" ({metric.element})").partition(",")[0]
     ax.set_ylabel(f"{label} ({metric.shown_unit})" if metric.shown_unit else label)
-    dose_axis(ax, payload.specimen(dataset).doses)
+    dose_axis(ax, specimen.doses)
     if limits[2]:
         plain_log_ticks(ax)
     ax.grid(axis="y")
     _label_ends(ax, ends)
 
 
-def _line(ax: Axes, rows: Sequence[Row], method: Method, metric: Metric, shade: float) -> float:
+def _mark(ax: Axes, at: float, value: float) -> None:
+    """A number of a paper, as a bar."""
+    ax.plot(at, value, marker="_", markersize=11, markeredgewidth=1.8, color=style.INK, zorder=5, gid="paper")
+
+
+def _line(
+    ax: Axes, rows: Sequence[Row], method: Method, metric: Metric, shade: float, doses: Sequence[float]
+) -> float:
     """Draw one method, its band in `shade`; the height at which it ends."""
-    dose = np.array([row.dose for row in rows])
+    dose = np.array([style.place(row.dose, doses) for row in rows])
+    finite = np.array([np.isfinite(row.dose) for row in rows])
     mean, low, high = (
         np.array([getattr(row.values[metric.key], part) for row in rows], dtype=float) * metric.scale
         for part in ("mean", "low", "high")
     )
     order = 2 if method.control else 3
     bottom, top = ax.get_ylim()
-    band = np.isfinite(low) & np.isfinite(high)
+    known = np.isfinite(low) & np.isfinite(high)
+    band = known & finite
     if not method.control:
         ax.fill_between(
             dose[band], low[band], high[band], color=method.colour, alpha=shade, linewidth=0, zorder=order
         )
+        for at in np.flatnonzero(known & ~finite):
+            ax.plot([dose[at]] * 2, [low[at], high[at]], color=method.colour, alpha=0.5, zorder=order)
+    if not finite.all():  # no line leads to where there is no noise
+        ax.plot(
+            dose[~finite],
+            mean[~finite],
+            color=method.colour,
+            linestyle="",
+            marker="_" if method.control else style.MARKERS[method.symbol],
+            markersize=8 if method.control else None,
+            markeredgecolor=method.colour if method.control else "white",
+            markeredgewidth=0.9 if method.control else 0.4,
+            zorder=order + 0.5,
+            clip_on=not (bottom <= mean[~finite].min() and mean[~finite].max() <= top),
+        )
     ax.plot(
-        dose,
-        mean,
+        dose[finite],
+        mean[finite],
         color=method.colour,
         linestyle=style.DASHES[method.dash],
         linewidth=0.9 if method.control else 1.4,
@@ -163,6 +226,7 @@ def axis_range(payload: Payload, dataset: str, metric: Metric) -> tuple[float, f
     ]
     own = [value for value, control in means if not control] or [value for value, _ in means] or [1.0]
     own += [value for _, value in bound_of(payload, dataset, metric) if value < max(own)]
+    own += [mark.value * metric.scale for mark in marks_of(payload, dataset, metric)]
     positive = [value for value in own if value > 0]
     if metric.unit == "pm" and positive and max(positive) > 5 * min(positive):
         return 0.75 * min(positive), 1.4 * max(positive), True
@@ -170,20 +234,31 @@ def axis_range(payload: Payload, dataset: str, metric: Metric) -> tuple[float, f
 
 
 def dose_axis(ax: Axes, doses: Sequence[float]) -> None:
-    """A logarithmic dose axis whose ticks are the doses measured, or the decades when those are many."""
+    """A logarithmic dose axis whose ticks are the doses measured, or the decades when those are many; images
+    without noise right of it, beyond a dashed line.
+    """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-    ax.set_xlim(min(doses) / 1.25, max(doses) * 1.25)
-    marks = tick_doses(doses)
-    ax.xaxis.set_major_locator(FixedLocator(marks))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda dose, _: style.dose_text(dose)))
+    finite = [dose for dose in doses if np.isfinite(dose)]
+    free = style.place(np.inf, doses) if len(finite) < len(doses) else None
+    places = [*finite, *([free] if free else [])]
+    low, high = min(places) / 1.25, max(places) * 1.25
+    ax.set_xlim(low, high * (1.3 if free else 1))  # its name is longer than a number
+    marks = tick_doses(finite)
+    ax.xaxis.set_major_locator(FixedLocator([*marks, *([free] if free else [])]))
+    names = {free: style.NOISE_FREE}
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda dose, _: names.get(dose) or style.dose_text(dose)))
     ax.xaxis.set_minor_formatter(NullFormatter())
+    if free and finite:
+        ax.axvline((max(finite) * free) ** 0.5, color=style.QUIET, linewidth=0.5, linestyle=(0, (2, 2)))
 
 
 def tick_doses(doses: Sequence[float], most: int = 4) -> list[float]:
-    """The doses to write on an axis: those measured, less those nearer to another than 1 / `most` of it."""
-    marks = sorted(doses)
-    if len(marks) == 1:
+    """The doses to write on an axis: those measured, less those nearer to another than 1 / `most` of it, and
+    none that is infinite.
+    """
+    marks = sorted(dose for dose in doses if np.isfinite(dose))
+    if len(marks) <= 1:
         return marks
     room = np.log10(marks[-1] / marks[0]) / most
     kept = marks[:1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from reports.figures import style, thresholds
@@ -21,6 +23,7 @@ from reports.position_error import (
     caption,
     drawn,
     error_range,
+    error_text,
     lines,
     needed,
     points,
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 ROW = 0.135
 """Height of a method's row below the curves [inch]."""
+
+STRIP = 0.75
+"""Least height of these rows together, which have a name beside them [inch]."""
 
 LOOKS: dict[str, dict[str, Any]] = {
     BOUND: {"linestyle": (0, (1, 1)), "linewidth": 1.3},
@@ -53,7 +59,7 @@ def draw(payload: Payload) -> tuple[Figure, str] | None:
     methods = reconstructors(payload)
     columns = min(len(shown), 2)
     n_rows = -(-len(shown) // columns)
-    strip = ROW * (len(methods) + 0.6)
+    strip = max(ROW * (len(methods) + 0.6), STRIP)
     main = 2.3 if columns > 1 else 2.8
     with style.paper():
         figure = plt.figure(
@@ -74,7 +80,7 @@ def draw(payload: Payload) -> tuple[Figure, str] | None:
                 _names(lower, methods, alone=column < columns - 1)
             lower.set_xlabel("Dose per image (e⁻/Å²)")
             if column == 0:
-                upper.set_ylabel("RMSD of matched atoms (pm)")
+                upper.set_ylabel(f"{error_text([specimen])} of matched atoms (pm)")
                 lower.set_ylabel("Dose needed")
         _key(figure, payload, shown)
     return figure, caption(payload)
@@ -90,20 +96,26 @@ def _curves(ax: Axes, payload: Payload, specimen: Specimen, methods: Sequence[Me
     for name, pairs in lines(specimen).items():
         doses, values = zip(*pairs, strict=True)
         ax.plot(doses, values, color=style.INK, **LOOKS[name], zorder=2.5, gid=name)
-    chance = points(payload, specimen.name, CHANCE)
+    chance = [p for p in points(payload, specimen.name, CHANCE) if math.isfinite(p.dose)]
     if chance:
-        ax.plot([p.dose for p in chance], [p.mean for p in chance], **LOOKS[RANDOM], zorder=2)
+        ax.plot(
+            [p.dose for p in chance],
+            [p.mean for p in chance],
+            **LOOKS[RANDOM],
+            zorder=2,
+        )
     aside = beside(specimen.doses, len(methods))
     for nth, method in reversed(list(enumerate(methods))):
-        _curve(ax, points(payload, specimen.name, method.name), method, aside[nth])
+        _curve(ax, points(payload, specimen.name, method.name), method, aside[nth], specimen.doses)
 
 
-def _curve(ax: Axes, found: Sequence[Point], method: Method, aside: float) -> None:
+def _curve(ax: Axes, found: Sequence[Point], method: Method, aside: float, measured: Sequence[float]) -> None:
     """One method: a thin line, bars of the intervals, and filled or hollow markers over them."""
-    doses = [point.dose * aside for point in found]
+    doses = [style.place(point.dose, measured) * aside for point in found]
+    finite = [math.isfinite(point.dose) for point in found]
     ax.plot(
-        doses,
-        [point.mean for point in found],
+        list(compress(doses, finite)),
+        list(compress((point.mean for point in found), finite)),
         color=method.colour,
         linestyle=style.DASHES[method.dash],
         linewidth=0.9,

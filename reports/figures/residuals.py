@@ -68,10 +68,17 @@ def draw(payload: Payload, dataset: str, dose: float) -> tuple[Figure, str] | No
             title=None, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), handlelength=0.8, borderpad=0
         )
     counts = ", ".join(f"{a.method} n = {len(a.matched)}" for a in answers)
+    sheet = payload.specimen(dataset).modality == "hrtem"
     caption = (
-        f"Residuals of matched atoms along each axis: {dataset} at {style.dose_text(dose)} e⁻/Å² per image, "
+        f"Residuals of matched atoms along each axis: {dataset} at "
+        f"{style.dose_words(dose, 'e⁻/Å² per image')}, "
         f"replicate {answers[0].replicate} (atoms matched: {counts}). Shapes are full distributions, "
-        "no interval; one rigid translation is removed. At zero tilt the beam travels along z; y is the tilt "
-        "axis."
+        "no interval; "
+        + (
+            "pairs are made in the plane, one translation in the plane is removed. The beam travels along z."
+            if sheet
+            else "one rigid translation is removed. At zero tilt the beam travels along z; y is the tilt "
+            "axis."
+        )
     )
     return figure, caption

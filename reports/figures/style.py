@@ -157,8 +157,14 @@ def species_colours(elements: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {symbol: SPECIES[i % len(SPECIES)] for i, symbol in enumerate(ordered)}
 
 
+NOISE_FREE = "noise-free"
+"""What an infinite dose is called."""
+
+
 def dose_text(dose: float) -> str:
-    """A dose with two significant digits: `300`, `10³`, `1.2×10⁴`."""
+    """A dose with two significant digits: `300`, `10³`, `1.2×10⁴`; `noise-free` for an infinite one."""
+    if math.isinf(dose):
+        return NOISE_FREE
     if 1 <= dose < 999.5:
         return f"{dose:.2g}" if dose < 99.5 else f"{round(dose, -1):.0f}"
     exponent = math.floor(math.log10(dose)) if dose > 0 else 0
@@ -167,6 +173,19 @@ def dose_text(dose: float) -> str:
         mantissa, exponent = 1.0, exponent + 1
     power = f"10{str(exponent).translate(_SUPERSCRIPT)}"
     return power if mantissa == 1 else f"{mantissa:g}×{power}"
+
+
+def dose_words(dose: float, unit: str = "e⁻/Å²") -> str:
+    """A dose with its unit, as it stands after "at": `8×10³ e⁻/Å²`, or `infinite dose (noise-free)`."""
+    return f"infinite dose ({NOISE_FREE})" if math.isinf(dose) else f"{dose_text(dose)} {unit}"
+
+
+def place(dose: float, doses: Sequence[float]) -> float:
+    """Where `dose` is drawn on a logarithmic axis of `doses`: an infinite one right of all others."""
+    if math.isfinite(dose):
+        return dose
+    finite = [d for d in doses if math.isfinite(d)]
+    return max(finite) * max(2.5, (max(finite) / min(finite)) ** 0.22) if finite else 1.0
 
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")

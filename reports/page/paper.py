@@ -47,7 +47,9 @@ def render(
     drawn: Sequence[Drawn],
     missing: Sequence[tuple[str, str]],
     *,
+    number: str,
     reference: str,
+    reading: str,
     name: str,
     provenance: Sequence[tuple[str, str]],
     command: str,
@@ -64,8 +66,10 @@ def render(
     return template.render(
         drawn=drawn,
         missing=missing,
-        headline=headline(len(drawn), len(missing)),
+        headline=headline(number, len(drawn), len(missing)),
+        number=number,
         reference=reference,
+        reading=reading,
         name=name,
         provenance=provenance,
         command=command,
@@ -73,7 +77,7 @@ def render(
     )
 
 
-def headline(n_drawn: int, n_missing: int) -> str:
+def headline(number: str, n_drawn: int, n_missing: int) -> str:
     """How many figures there are, and how many could not be drawn."""
-    figures = f"{n_drawn} figure{'' if n_drawn == 1 else 's'} of paper 003 drawn from our own results"
+    figures = f"{n_drawn} figure{'' if n_drawn == 1 else 's'} of paper {number} drawn from our own results"
     return f"{figures}." if not n_missing else f"{figures}; {n_missing} could not be."

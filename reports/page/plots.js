@@ -6,8 +6,23 @@ const themeColour = (name) => getComputedStyle(document.documentElement).getProp
 const methodColour = (method) => (dark.matches ? method.colour_dark : method.colour);
 const finite = (value) => value !== null && value !== undefined;
 
+/* Images without noise state this dose; they are drawn right of all others. */
+const NOISE_FREE = 1e9;
+const doseWords = (dose) => (dose >= NOISE_FREE ? "infinite dose (noise-free)" : `${doseText(dose)} e⁻/Å² per image`);
+const placeOf = (axis) => (dose) => (dose >= NOISE_FREE ? axis.noise_free_at : dose);
+const doseTicks = (axis) => ({
+  tickvals: [...axis.ticks, ...(axis.noise_free_at ? [axis.noise_free_at] : [])],
+  ticktext: [...axis.ticks.map(doseText), ...(axis.noise_free_at ? ["noise-free"] : [])],
+});
+/* A point without noise stands apart: no line leads to it. */
+function parted(points, dose) {
+  const cut = points.findIndex((p) => dose(p) >= NOISE_FREE);
+  return cut > 0 ? [...points.slice(0, cut), null, ...points.slice(cut)] : points;
+}
+
 const SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 function doseText(dose) {
+  if (dose >= NOISE_FREE) return "noise-free";
   if (dose >= 1 && dose < 999.5) return String(dose < 99.5 ? Number(dose.toPrecision(2)) : Math.round(dose / 10) * 10);
   let exponent = Math.floor(Math.log10(dose) + 1e-9);
   let mantissa = Math.round((dose / 10 ** exponent) * 10) / 10;
@@ -48,21 +63,23 @@ function baseLayout() {
 function drawCurve(box, data, dataset, shown) {
   const metric = data.metrics.find((m) => m.key === box.dataset.metric);
   const specimen = data.datasets.find((d) => d.name === dataset);
-  const range = metric.ranges[dataset];
+  box.closest("figure").hidden = !specimen.panels.includes(metric.key);
+  if (box.closest("figure").hidden) return;
+  const range = metric.ranges[dataset], at = placeOf(specimen);
   const { ink, quiet, line, ...layout } = baseLayout();
   const traces = [], ends = [];
   const own = data.methods.filter((method, index) => shown.has(index) && !method.control).length;
   const shade = 0.2 * Math.min(1, 4 / Math.max(own, 1)); // many bands over each other would hide the curves
   data.methods.forEach((method, index) => {
     if (!shown.has(index)) return;
-    const rows = data.rows.filter((r) => r.dataset === dataset && r.method === method.name && finite(r.values[metric.key].mean));
+    const rows = parted(data.rows.filter((r) => r.dataset === dataset && r.method === method.name && finite(r.values[metric.key].mean)), (r) => r.dose);
     if (!rows.length) return;
     const colour = methodColour(method);
     const zorder = data.methods.length - index;
-    const dose = rows.map((r) => r.dose);
-    const part = (name) => rows.map((r) => (finite(r.values[metric.key][name]) ? r.values[metric.key][name] * metric.scale : null));
+    const dose = rows.map((r) => (r ? at(r.dose) : null));
+    const part = (name) => rows.map((r) => (r && finite(r.values[metric.key][name]) ? r.values[metric.key][name] * metric.scale : null));
     const low = part("low"), high = part("high"), mean = part("mean");
-    const banded = rows.map((_, i) => i).filter((i) => low[i] !== null && high[i] !== null);
+    const banded = rows.map((_, i) => i).filter((i) => low[i] !== null && high[i] !== null && rows[i].dose < NOISE_FREE);
     const floor = range[2] ? range[0] * 0.2 : -Infinity;
     if (banded.length > 1 && !method.control) traces.push({
       x: [...banded.map((i) => dose[i]), ...banded.map((i) => dose[i]).reverse()],
@@ -71,9 +88,11 @@ function drawCurve(box, data, dataset, shown) {
     });
     const unit = metric.shown_unit ? ` ${metric.shown_unit}` : "";
     const text = rows.map((r, i) => {
+      if (!r) return "";
+      const where = specimen.noise_free_at ? `${doseText(r.dose)}: ` : "";
       const interval = low[i] !== null && high[i] > low[i] ? ` [${numberText(low[i])}, ${numberText(high[i])}]` : "";
       const failed = r.failures ? `, ${r.failures} failed` : "";
-      return `<b>${escapeText(method.name)}</b> ${numberText(mean[i])}${unit}${interval}  <span style="color:${quiet}">n = ${r.n}${failed}</span>`;
+      return `${where}<b>${escapeText(method.name)}</b> ${numberText(mean[i])}${unit}${interval}  <span style="color:${quiet}">n = ${r.n}${failed}</span>`;
     });
     traces.push({
       x: dose, y: mean, type: "scatter", mode: method.control ? "lines" : "lines+markers", cliponaxis: mean.some((v) => v > range[1]),
@@ -92,6 +111,11 @@ function drawCurve(box, data, dataset, shown) {
     });
     ends.push([least[least.length - 1], "bound", ink]);
   }
+  const marks = specimen.published[metric.key] || [];
+  if (marks.length) traces.push({
+    x: marks.map((m) => at(m[0])), y: marks.map((m) => m[1]), type: "scatter", mode: "markers", marker: { symbol: "line-ew", size: 15, line: { color: ink, width: 2.5 } },
+    text: marks.map((m) => `<b>${escapeText(m[2])}</b> ${numberText(m[1])} ${metric.shown_unit}`), hovertemplate: "%{text}<extra></extra>", name: "paper", zorder: 210,
+  });
   const scale = (v) => (range[2] ? Math.log10(Math.max(v, range[0])) : v);
   const bottom = scale(range[0]), top = scale(range[1]);
   const narrow = box.clientWidth < 420;
@@ -113,8 +137,8 @@ function drawCurve(box, data, dataset, shown) {
   if (total) traces.push({ x: [specimen.dose_range[0] * total], y: [null], xaxis: "x2", type: "scatter", hoverinfo: "skip" });
   Plotly.react(box, traces, {
     ...layout, margin, annotations, hovermode: "x unified", hoverdistance: 30,
-    xaxis: { ...axis, tickvals: ticks, ticktext: ticks.map(doseText), title: { text: "e⁻/Å² per image", font: { size: 11.5, color: quiet }, standoff: 6 },
-      unifiedhovertitle: { text: "%{x:,.0f} e⁻/Å² per image" }, showspikes: false },
+    xaxis: { ...axis, ...doseTicks(specimen), title: { text: "e⁻/Å² per image", font: { size: 11.5, color: quiet }, standoff: 6 },
+      unifiedhovertitle: { text: specimen.noise_free_at ? " " : "%{x:,.0f} e⁻/Å² per image" }, showspikes: false },
     xaxis2: { ...axis, overlaying: "x", side: "top", visible: Boolean(total), range: ends10.map((v) => v + Math.log10(total || 1)), tickvals: ticks.map((t) => t * (total || 1)),
       ticktext: ticks.map((t) => doseText(t * (total || 1))), tickfont: { color: quiet }, title: { text: `e⁻/Å² in total, ${total} images`, font: { size: 11.5, color: quiet }, standoff: 4 } },
     yaxis: { type: range[2] ? "log" : "linear", range: [bottom, top], fixedrange: true, gridcolor: line, zeroline: false, linecolor: quiet, showline: true, ticks: "outside", ticklen: 4, tickcolor: quiet,
@@ -128,6 +152,7 @@ function drawErrors(box, data, shown) {
   const { ink, quiet, line, ...layout } = baseLayout();
   const ground = themeColour("--ground");
   const index = (name) => data.methods.findIndex((m) => m.name === name);
+  const at = placeOf(panel);
   const drawn = panel.methods.filter((m) => shown.has(index(m.name)));
   const narrow = box.clientWidth < 420; // names then stand above their rows, not beside them
   const rowHeight = narrow ? 34 : 16, upper = 270, gap = narrow ? 8 : 14;
@@ -140,35 +165,36 @@ function drawErrors(box, data, shown) {
   const [bottom, top] = panel.range;
   const traces = [], annotations = [];
   const plain = (pairs, look, name, unit) => {
-    if (pairs.length) traces.push({ x: pairs.map((p) => p[0]), y: pairs.map((p) => p[1]), type: "scatter", mode: "lines", line: look, name, zorder: 2,
+    if (pairs.length) traces.push({ x: pairs.map((p) => at(p[0])), y: pairs.map((p) => p[1]), type: "scatter", mode: "lines", line: look, name, zorder: 2,
       text: pairs.map((p) => `<b>${name}</b> ${numberText(p[1])} ${unit}`), hovertemplate: "%{text}<extra></extra>" });
   };
   plain(panel.chance, { color: quiet, width: 1 }, "random atoms", "pm");
   plain(panel.bound, { color: ink, width: 2, dash: "2px,2px" }, "Cramér–Rao bound", "pm");
   plain(panel.with_floor, { color: ink, width: 1.6, dash: "7px,3px" }, "bound plus floor", "pm");
   drawn.forEach((entry) => {
-    const method = data.methods[index(entry.name)], colour = methodColour(method), points = entry.points;
+    const method = data.methods[index(entry.name)], colour = methodColour(method), points = parted(entry.points, (p) => p.dose);
     const text = points.map((p) => {
+      if (!p) return "";
       const interval = finite(p.low) && p.high > p.low ? ` [${numberText(p.low)}, ${numberText(p.high)}]` : "";
       return `<b>${escapeText(entry.name)}</b> ${numberText(p.mean)} pm${interval}${p.whole ? "" : ", not all atoms or false ones"}  <span style="color:${quiet}">n = ${p.n}</span>`;
     });
     traces.push({
-      x: points.map((p) => p.dose * entry.aside), y: points.map((p) => p.mean), type: "scatter", mode: "lines+markers", name: entry.name, zorder: 100 + data.methods.length - index(entry.name),
+      x: points.map((p) => p && at(p.dose) * entry.aside), y: points.map((p) => p && p.mean), type: "scatter", mode: "lines+markers", name: entry.name, zorder: 100 + data.methods.length - index(entry.name),
       line: { color: colour, width: 1.3, dash: method.dash },
-      marker: { symbol: method.symbol, size: method.symbol === "star" ? 10 : 8, color: points.map((p) => (p.whole ? colour : ground)), line: { color: colour, width: 1.5 }, opacity: 1 },
-      error_y: { type: "data", symmetric: false, array: points.map((p) => (finite(p.high) ? p.high - p.mean : 0)), color: colour, thickness: 1.1, width: 0,
-        arrayminus: points.map((p) => (finite(p.low) ? p.mean - Math.max(p.low, bottom * 0.5) : 0)) },
+      marker: { symbol: method.symbol, size: method.symbol === "star" ? 10 : 8, color: points.map((p) => (p && p.whole ? colour : ground)), line: { color: colour, width: 1.5 }, opacity: 1 },
+      error_y: { type: "data", symmetric: false, array: points.map((p) => (p && finite(p.high) ? p.high - p.mean : 0)), color: colour, thickness: 1.1, width: 0,
+        arrayminus: points.map((p) => (p && finite(p.low) ? p.mean - Math.max(p.low, bottom * 0.5) : 0)) },
       text, hovertemplate: "%{text}<extra></extra>",
     });
-    const at = panel.methods.indexOf(entry), needed = entry.needed;
-    annotations.push({ xref: "paper", yref: "y2", x: narrow ? 0 : 1, xshift: narrow ? -2 : 10, y: at, yshift: narrow ? 14 : 0, xanchor: "left", yanchor: "middle", showarrow: false,
+    const nth = panel.methods.indexOf(entry), needed = entry.needed;
+    annotations.push({ xref: "paper", yref: "y2", x: narrow ? 0 : 1, xshift: narrow ? -2 : 10, y: nth, yshift: narrow ? 14 : 0, xanchor: "left", yanchor: "middle", showarrow: false,
       text: endLabel(entry.name, false, fitting), font: { color: colour, size: 11.5 } });
     if (!needed) return;
     const row = { yaxis: "y2", type: "scatter", text: `<b>${escapeText(entry.name)}</b> needs ${escapeText(needed.text)} e⁻/Å² per image`, hovertemplate: "%{text}<extra></extra>", cliponaxis: false };
-    traces.push({ ...row, x: [needed.left, needed.right], y: [at, at], mode: "lines", line: { color: colour, width: 2 } });
+    traces.push({ ...row, x: [needed.left, needed.right], y: [nth, nth], mode: "lines", line: { color: colour, width: 2 } });
     const arrows = [[needed.open_left, needed.left, "triangle-left"], [needed.open_right, needed.right, "triangle-right"]].filter((a) => a[0]);
-    if (arrows.length) traces.push({ ...row, x: arrows.map((a) => a[1]), y: arrows.map(() => at), mode: "markers", marker: { symbol: arrows.map((a) => a[2]), size: 8, color: colour } });
-    if (needed.dose) traces.push({ ...row, x: [needed.dose], y: [at], mode: "markers", marker: { symbol: method.symbol, size: method.symbol === "star" ? 11 : 9, color: colour, line: { color: ground, width: 1 } } });
+    if (arrows.length) traces.push({ ...row, x: arrows.map((a) => a[1]), y: arrows.map(() => nth), mode: "markers", marker: { symbol: arrows.map((a) => a[2]), size: 8, color: colour } });
+    if (needed.dose) traces.push({ ...row, x: [needed.dose], y: [nth], mode: "markers", marker: { symbol: method.symbol, size: method.symbol === "star" ? 11 : 9, color: colour, line: { color: ground, width: 1 } } });
   });
   const ends10 = panel.dose_range.map(Math.log10), images = panel.n_images;
   const axis = { type: "log", fixedrange: true, showgrid: false, zeroline: false, ticks: "outside", ticklen: 4, tickcolor: quiet, linecolor: quiet, showline: true };
@@ -176,7 +202,7 @@ function drawErrors(box, data, shown) {
   const ticks = logTicks(bottom, top);
   Plotly.react(box, traces, {
     ...layout, margin, annotations, hovermode: "closest", hoverdistance: 20,
-    xaxis: { ...axis, anchor: "y2", range: ends10, tickvals: panel.ticks, ticktext: panel.ticks.map(doseText), title: { text: "e⁻/Å² per image", font: { size: 11.5, color: quiet }, standoff: 6 } },
+    xaxis: { ...axis, anchor: "y2", range: ends10, ...doseTicks(panel), title: { text: "e⁻/Å² per image", font: { size: 11.5, color: quiet }, standoff: 6 } },
     xaxis2: { ...axis, overlaying: "x", anchor: "y", side: "top", visible: Boolean(images), range: ends10.map((v) => v + Math.log10(images || 1)), tickvals: panel.ticks.map((t) => t * (images || 1)),
       ticktext: panel.ticks.map((t) => doseText(t * (images || 1))), tickfont: { color: quiet }, title: { text: `e⁻/Å² in total, ${images} images`, font: { size: 11.5, color: quiet }, standoff: 4 } },
     yaxis: { type: "log", range: [Math.log10(bottom), Math.log10(top)], domain: [(lower + gap) / total, 1], fixedrange: true, gridcolor: line, zeroline: false, linecolor: quiet, showline: true, ticks: "outside", ticklen: 4, tickcolor: quiet, tickvals: ticks, ticktext: ticks.map(String) },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,22 @@ def position_errors(payload: Payload) -> list[dict[str, Any]]:
     return [_panel(payload, specimen) for specimen in position_error.drawn(payload)]
 
 
+def images_of(specimen: Specimen) -> int | None:
+    """Images of a series, over which there is a total dose; None for a single one."""
+    return specimen.n_images if (specimen.n_images or 1) > 1 else None
+
+
+def dose_axis(specimen: Specimen) -> dict[str, Any]:
+    """Ticks and ends of the axis of doses, and where on it an image without noise stands."""
+    places = [style.place(dose, specimen.doses) for dose in specimen.doses]
+    free = style.place(math.inf, specimen.doses) if not all(map(math.isfinite, specimen.doses)) else None
+    return {
+        "ticks": tick_doses(specimen.doses),
+        "noise_free_at": free,
+        "dose_range": [min(places) / 1.25, max(places) * (1.6 if free else 1.25)],
+    }
+
+
 def _panel(payload: Payload, specimen: Specimen) -> dict[str, Any]:
     methods = position_error.reconstructors(payload)
     aside = position_error.beside(specimen.doses, len(methods))
@@ -24,9 +41,8 @@ def _panel(payload: Payload, specimen: Specimen) -> dict[str, Any]:
     chance = position_error.points(payload, specimen.name, position_error.CHANCE)
     return {
         "name": specimen.name,
-        "n_images": specimen.n_images,
-        "ticks": tick_doses(specimen.doses),
-        "dose_range": [min(specimen.doses) / 1.25, max(specimen.doses) * 1.25],
+        "n_images": images_of(specimen),
+        **dose_axis(specimen),
         "range": position_error.error_range(payload),
         "methods": [
             {
@@ -41,7 +57,7 @@ def _panel(payload: Payload, specimen: Specimen) -> dict[str, Any]:
         ],
         "bound": lines.get(position_error.BOUND, []),
         "with_floor": lines.get(position_error.FLOOR, []),
-        "chance": [(point.dose, point.mean) for point in chance],
+        "chance": [(point.dose, point.mean) for point in chance if math.isfinite(point.dose)],
     }
 
 

@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 from reports import findings, position_error
 from reports.figures import dose_curves, orthoslices, style
 from reports.page import tables
-from reports.page.position_error import position_errors
-from reports.payload import Failure, Metric, Payload
+from reports.page.position_error import dose_axis, images_of, position_errors
+from reports.payload import Failure, Metric, Payload, with_finite_doses
 
 DASHES = {"solid": "", "dash": "6 3", "dot": "1.5 3", "dashdot": "6 3 1.5 3"}
 """Line styles as SVG dash arrays."""
@@ -45,8 +45,8 @@ def render(payload: Payload, *, figures: bool = True) -> str:
         name: Markup((folder / name).read_text(encoding="utf-8"))
         for name in ("report.css", "plots.js", "report.js")
     }
-    known = {metric.key for metric in payload.metrics}
-    panels = [payload.metric(key) for key in dose_curves.PANELS if key in known]
+    shown = (metric for d in payload.datasets for metric in dose_curves.panels_of(payload, d))
+    panels = list({metric.key: metric for metric in shown}.values())
     table = tables.table_metrics(payload)
     return template.render(
         payload=payload,
@@ -54,7 +54,7 @@ def render(payload: Payload, *, figures: bool = True) -> str:
         plots=text["plots.js"],
         script=text["report.js"],
         plotly=Markup(_plotly()),
-        data=Markup(embed(page_data(payload, panels))),
+        data=Markup(embed(with_finite_doses(page_data(payload, panels)))),
         findings=findings.findings(payload),
         asked=findings.asked(payload),
         warnings=findings.warnings(payload),
@@ -70,6 +70,8 @@ def render(payload: Payload, *, figures: bool = True) -> str:
         scores=tables.scores(payload, table),
         table_caption=tables.table_caption(payload),
         **tables.forest(payload),
+        error_of=lambda specimen: position_error.error_text([specimen]),
+        volumes=any(d.modality != "hrtem" for d in payload.datasets),
         has_slices=any(answer.slices for answer in payload.answers),
         failures=failure_groups(payload),
         n_cells=sum(row.n for row in payload.rows),
@@ -125,10 +127,18 @@ def page_data(payload: Payload, panels: list[Metric]) -> dict[str, Any]:
         "datasets": [
             {
                 "name": d.name,
-                "n_images": d.n_images,
-                "ticks": dose_curves.tick_doses(d.doses),
-                "dose_range": [min(d.doses) / 1.25, max(d.doses) * 1.25],
+                "n_images": images_of(d),
+                **dose_axis(d),
+                "panels": [metric.key for metric in dose_curves.panels_of(payload, d)],
+                "found": position_error.keys(d)[1],
                 "caption": dose_curves.caption(payload, d.name),
+                "published": {
+                    metric.key: [
+                        (mark.dose, mark.value * metric.scale, mark.source)
+                        for mark in dose_curves.marks_of(payload, d.name, metric)
+                    ]
+                    for metric in panels
+                },
                 "bound": {
                     metric.key: found
                     for metric in panels
@@ -208,6 +218,6 @@ def _where(failures: list[Failure]) -> list[str]:
     for failure in failures:
         places.setdefault((failure.dataset, failure.dose), []).append(str(failure.replicate))
     return [
-        f"{dataset}, {style.dose_text(dose)} e⁻/Å²: replicate{'s' if len(nth) > 1 else ''} {', '.join(nth)}"
+        f"{dataset}, {style.dose_words(dose)}: replicate{'s' if len(nth) > 1 else ''} {', '.join(nth)}"
         for (dataset, dose), nth in places.items()
     ]

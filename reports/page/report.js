@@ -80,7 +80,7 @@
     return element("figcaption", { class: `m${indexOf(name)}` }, element("span", { class: "name" }, name), element("small", {}, note));
   }
   function emptyCard(name, dose) {
-    return element("figure", {}, heading(name, ""), element("p", { class: "none" }, `No volume at ${doseText(dose)} e⁻/Å²: the cell failed or made none.`));
+    return element("figure", {}, heading(name, ""), element("p", { class: "none" }, `No volume at ${doseWords(dose)}: the cell failed or made none.`));
   }
   function sliceCard(answer, truth) {
     const trio = element("div", { class: "trio" });
@@ -88,7 +88,7 @@
       const [left, right, bottom, top] = slice.extent;
       const [across, up, normal] = AXES[slice.plane];
       const image = element("img", {
-        src: `data:image/png;base64,${slice.png}`, alt: `${slice.plane} slice of the volume by ${answer.method} at ${doseText(answer.dose)} electrons per square angstrom`,
+        src: `data:image/png;base64,${slice.png}`, alt: `${slice.plane} slice of the volume by ${answer.method} at ${doseWords(answer.dose).replace("e⁻/Å²", "electrons per square angstrom")}`,
       });
       const overlay = vector("svg", { viewBox: `${left} ${-top} ${right - left} ${top - bottom}`, "aria-hidden": "true" });
       if (byId("slice-atoms").checked) truth.positions.forEach((p) => {
@@ -100,7 +100,8 @@
       trio.append(element("div", { class: "plane" }, image, overlay, element("span", { class: "tag" }, slice.plane)));
     });
     const row = data.rows.find((r) => r.dataset === answer.dataset && r.method === answer.method && r.dose === answer.dose);
-    const recall = row && row.values.recall ? `recall ${numberText(row.values.recall.mean * 100)} % at this dose` : "";
+    const found = data.datasets.find((d) => d.name === answer.dataset).found;
+    const recall = row && row.values[found] ? `recall ${numberText(row.values[found].mean * 100)} % at this dose` : "";
     return element("figure", {}, heading(answer.method, recall), trio);
   }
 
@@ -159,8 +160,9 @@
       ...entry(dot(methodColour(method), "line"), "residual, median", sizes.length ? `${numberText(middle(sizes))} pm` : "–"),
       ...entry(null, "residual, largest", sizes.length ? `${numberText(sizes[sizes.length - 1])} pm` : "–"));
     byId("atoms-facts").replaceChildren(...lines);
-    byId("atoms-caption").textContent = `${answer.method} on ${answer.dataset} at ${doseText(answer.dose)} e⁻/Å² per image, replicate ${answer.replicate} (n = 1, no interval). `
-      + `Dots are true atoms that were found, by true element; lines run from the true towards the found position, drawn ${factor} times as long. One rigid translation is removed. Drag to turn.`;
+    const truthIsSheet = data.datasets.find((d) => d.name === answer.dataset).found === "sheet_recall";
+    byId("atoms-caption").textContent = `${answer.method} on ${answer.dataset} at ${doseWords(answer.dose)}, replicate ${answer.replicate} (n = 1, no interval). `
+      + `Dots are true atoms that were found, by true element; lines run from the true towards the found position, drawn ${factor} times as long. One ${truthIsSheet ? "translation in the plane" : "rigid translation"} is removed. Drag to turn.`;
   }
 
   function everything() { curves(); slices(); atoms(false); }

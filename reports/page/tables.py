@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.summary import headline
+from datasets.simulate import NOISE_FREE_DOSE
 from reports import findings
 from reports.figures import dose_curves, style
 from reports.figures import thresholds as thresholds_figure
@@ -14,18 +16,19 @@ from reports.payload import Metric, Payload, Row, Threshold, Value
 OUTWARD = 1.12
 """How far an arrow reaches beyond the doses measured, as a factor."""
 
-COLUMNS = ("recall", "precision", "rmsd", "rmsd_over_limit", "tracing_error", "classification")
-"""Metrics of the table, before the identification of each element."""
-
 HEADS = {"rmsd_over_limit": ("× limit", "")}
 """Heads of columns that are shorter than the label and unit of the metric."""
 
 
 def table_metrics(payload: Payload) -> list[Metric]:
-    """The metrics of the table of scores, in its order."""
+    """The metrics of the table of scores, in its order: those of the modalities, then the identification of
+    each element where tilt series are among the datasets.
+    """
     known = {metric.key for metric in payload.metrics}
-    return [payload.metric(key) for key in COLUMNS if key in known] + [
-        metric for metric in payload.metrics if metric.family == "identified"
+    names = dict.fromkeys(key for d in payload.datasets for key in headline(d.modality) if key in known)
+    series = any(d.modality != "hrtem" for d in payload.datasets)
+    return [payload.metric(key) for key in names] + [
+        metric for metric in payload.metrics if metric.family == "identified" and series
     ]
 
 
@@ -34,7 +37,8 @@ def columns(payload: Payload, table: list[Metric]) -> list[dict[str, Any]]:
     names = [("Method", "", False)]
     if len(payload.datasets) > 1:
         names.append(("Dataset", "", False))
-    names += [("Dose per image", "e⁻/Å², total below", True)]
+    series = any((d.n_images or 1) > 1 for d in payload.datasets)
+    names += [("Dose per image", "e⁻/Å², total below" if series else "e⁻/Å²", True)]
     names += [(*_head(metric), True) for metric in table]
     names += [("n", "", True), ("Failed", "", True), ("Time", "s", True)]
     return [{"label": label, "unit": unit, "numeric": numeric} for label, unit, numeric in names]
@@ -76,9 +80,15 @@ def _row_cells(
     cells = [plain(row.method, row.method, False)]
     if len(payload.datasets) > 1:
         cells.append(plain(row.dataset, row.dataset, False))
-    total = "" if row.dose_total is None else style.dose_text(row.dose_total)
-    cells.append({**plain(style.dose_text(row.dose), row.dose), "interval": total})
+    several = row.dose_total is not None and math.isfinite(row.dose) and row.dose_total != row.dose
+    total = style.dose_text(row.dose_total) if several and row.dose_total else ""
+    shown = min(row.dose, NOISE_FREE_DOSE)
+    cells.append({**plain(style.dose_text(row.dose), shown), "interval": total})
+    own = headline(payload.specimen(row.dataset).modality)
     for metric in table:
+        if metric.key not in own and metric.family != "identified":
+            cells.append(plain("", None))
+            continue
         value = row.values[metric.key]
         mean = None if value.mean is None else value.mean * metric.scale
         leads = value.mean is not None and value.mean == best.get((row.dataset, row.dose, metric.key))
@@ -134,10 +144,13 @@ def table_caption(payload: Payload) -> str:
             " × limit: RMSD over the Cramér–Rao bound of the atoms that were matched; none where that bound "
             "is not known or is more than half the cutoff of the matching."
         )
+    sheets = ""
+    if any(d.modality == "hrtem" for d in payload.datasets):
+        sheets = " Pairs of a frame are made in the plane, whatever the heights."
     return (
         f"{subset}. Means over the n cells of a row, below them {payload.interval}. Failed cells are part of "
-        f"n. RMSD is over matched atoms only: read it beside recall and precision.{limit} Bold: the best "
-        "method at that dose, controls aside. Time is the mean over cells of one reconstruction."
+        f"n. RMSD is over matched atoms only: read it beside recall and precision.{sheets}{limit} Bold: the "
+        "best method at that dose, controls aside. Time is the mean over cells of one reconstruction."
     )
 
 
@@ -167,7 +180,8 @@ def forest(payload: Payload) -> dict[str, Any]:
         }
         for structure, criterion in groups
     ]
-    ticks = dose_curves.tick_doses(sorted({d for s in payload.datasets for d in s.doses}))
+    measured = sorted({d for s in payload.datasets for d in s.doses if math.isfinite(d)})
+    ticks = dose_curves.tick_doses(measured)
     caption = f"{thresholds_figure.caption(payload, found)} < and > mark bounds."
     return {
         "thresholds": entries,
@@ -186,7 +200,7 @@ def _forest_row(payload: Payload, t: Threshold, at: Callable[[float], float], in
         "control": payload.method(t.method).control,
         "method": t.method,
         "dose": sign + style.dose_text(shown),
-        "total": "–" if t.n_images is None else sign + style.dose_text(shown * t.n_images),
+        "total": "–" if (t.n_images or 1) == 1 else sign + style.dose_text(shown * (t.n_images or 1)),
         "interval": findings.interval_text(t)[1:-1].replace(", ", " … ")
         if (t.low, t.low_censored) != (t.high, t.high_censored)
         else "–",

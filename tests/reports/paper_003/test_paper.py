@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def written(root: Path, cache: Path, plates: dict[str, Plate]) -> Paper:
     out = root / "out"
     out.mkdir()
     shutil.copytree(cache, out / paper.CACHE)
-    return write_paper(root / "results", out, data_root=str(root / "data"))
+    return write_paper("003", root / "results", out, data_root=str(root / "data"))
 
 
 @pytest.mark.slow
@@ -79,7 +80,7 @@ def silicon_only(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_missing_is_said_and_the_rest_is_drawn(silicon_only: Path, tmp_path: Path) -> None:
-    done = write_paper(silicon_only, data_root=str(tmp_path / "nowhere"))
+    done = write_paper("003", silicon_only, data_root=str(tmp_path / "nowhere"))
     assert done.page == silicon_only / "paper-003" / "index.html"
     assert done.figures == ("Fig. 1: amorphous silicon of 40 atoms",)
     assert done.missing[0].startswith("Fig. 2: No Si–Ge–Sn particle")
@@ -99,7 +100,7 @@ def test_what_is_missing_is_said_and_the_rest_is_drawn(silicon_only: Path, tmp_p
         *(f"fig-1-si-208.{end}" for end in ("png", "svg", "pdf")),
     }
     with pytest.raises(StoreError, match="no results here"):
-        write_paper(tmp_path / "nothing")
+        write_paper("003", tmp_path / "nothing")
 
 
 def test_the_command_draws_from_results_or_runs_its_preset(
@@ -120,7 +121,9 @@ def test_the_command_draws_from_results_or_runs_its_preset(
         reconstructors=("fbp",),
     )
     (tmp_path / "mine.yaml").write_text(preset.to_yaml())
-    monkeypatch.setitem(paper.PRESETS, "small", "mine.yaml")
+    monkeypatch.setitem(
+        paper.PAPERS, "003", replace(paper.PAPERS["003"], presets={"small": ("mine.yaml",)})
+    )
     from benchmarks import grid
 
     monkeypatch.setattr(grid, "run", lambda *given, **named: run(*given, **named, n_workers=0))
