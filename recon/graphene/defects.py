@@ -20,6 +20,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from recon.graphene.plane_likelihood import REACH, PlaneLikelihood
@@ -32,6 +34,8 @@ BoolArray = npt.NDArray[np.bool_]
 COUPLING = 3.0
 """Log odds that a neighbour that is there adds to a site's being occupied, and one that is not takes away: a
 vacancy inside the sheet is one site in 8000 a priori, a pair of them one in 160,000."""
+LARGEST_HOLE = 6
+"""Sites without atoms that hang together, up to which they are a hole in the sheet and not its outside."""
 TURNED = 9.0
 """Log odds of a bond against being turned, a priori."""
 GIVES_WAY = 5.5
@@ -97,15 +101,30 @@ def turn_bonds(
     return places, there, done
 
 
+def holes(neighbours: IntArray, present: BoolArray) -> BoolArray:
+    """Which sites (n,) without an atom lie inside the sheet: few together, and none at the edge of the
+    frame.
+    """
+    i, column = np.nonzero(neighbours >= 0)
+    j = neighbours[i, column]
+    kept = ~present[i] & ~present[j]
+    graph = coo_array((np.ones(kept.sum()), (i[kept], j[kept])), shape=(len(present),) * 2)
+    count, label = connected_components(graph, directed=False)
+    open_ = np.bincount(label, (neighbours < 0).any(axis=1), minlength=count) > 0
+    few = np.bincount(label, minlength=count) <= LARGEST_HOLE
+    return np.asarray(~present & (few & ~open_)[label])
+
+
 def inner_bonds(neighbours: IntArray, present: BoolArray) -> list[tuple[int, int]]:
-    """Pairs of neighbouring sites with four neighbours more, of all six at most three without an atom."""
+    """Pairs of neighbouring sites inside the sheet: with four neighbours more, all six atoms or holes."""
+    inside = present | holes(neighbours, present)
     found = []
     for i, near in enumerate(neighbours):
         for j in near:
             if j <= i or (near < 0).any() or (neighbours[j] < 0).any():
                 continue
             six = list({*near.tolist(), *neighbours[j].tolist()})
-            if len(six) == N_INNER and np.count_nonzero(present[six]) >= N_INNER // 2:
+            if len(six) == N_INNER and inside[six].all():
                 found.append((i, int(j)))
     return found
 

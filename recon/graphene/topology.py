@@ -14,12 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from datasets.errors import InputError
-from recon.graphene.defects import occupied, turn_bonds
+from recon.graphene.defects import holes, occupied, turn_bonds
 from recon.graphene.lattice import bent_sites, find_lattice, local_waves, significance
 from recon.graphene.multislice import FrameModel
 from recon.graphene.plane_likelihood import PlaneLikelihood
@@ -34,8 +32,6 @@ VIBRATION = 0.08
 plane, and as much is in short ripples."""
 RIM = 3.0
 """Å beyond the atoms, two rows, in which the lattice goes on in `FoundSheet.unseen`."""
-LARGEST_HOLE = 6
-"""Sites without atoms that hang together, up to which they are a hole in the sheet and not its outside."""
 FAINTEST = 3.0
 """Amplitude of the lattice over its noise below which no lattice is seen."""
 LONGEST_BOND = 1.25
@@ -92,7 +88,7 @@ def find_sheet(
     if not present.any():
         raise none
     _, positions = likelihood.relaxed(places[present], np.empty((0, 2)), spread=spread)
-    hole = _holes(neighbours, present)
+    hole = holes(neighbours, present)
     others = np.concatenate([places[~present & ~hole], sites[n:]])
     near = np.asarray(cKDTree(positions).query(others)[0]) < RIM
     middles = [0.5 * (places[i] + places[j]) for i, j in turned]
@@ -124,17 +120,3 @@ def _by_amplitude(likelihood: PlaneLikelihood, sites: FloatArray) -> BoolArray:
     information[np.diag_indices_from(information)] = own * (1 + 1e-3)
     filtered = likelihood.matched.ev(sites[:, 1], sites[:, 0])
     return np.asarray(np.linalg.solve(information, filtered) > 0.5)
-
-
-def _holes(neighbours: IntArray, present: BoolArray) -> BoolArray:
-    """Which sites (n,) without an atom lie inside the sheet: few together, and none at the edge of the
-    frame.
-    """
-    i, column = np.nonzero(neighbours >= 0)
-    j = neighbours[i, column]
-    kept = ~present[i] & ~present[j]
-    graph = coo_array((np.ones(kept.sum()), (i[kept], j[kept])), shape=(len(present),) * 2)
-    count, label = connected_components(graph, directed=False)
-    open_ = np.bincount(label, (neighbours < 0).any(axis=1), minlength=count) > 0
-    few = np.bincount(label, minlength=count) <= LARGEST_HOLE
-    return np.asarray(~present & (few & ~open_)[label])
