@@ -10,6 +10,7 @@ from typing import Any
 from ase import Atoms
 
 from benchmarks.limits.limit import Limit
+from benchmarks.metrics.defects import defect_scores
 from benchmarks.metrics.identification import identification_scores
 from benchmarks.metrics.match import CUTOFF, MAX_TRANSLATION, Match, match_positions
 from benchmarks.metrics.over_limit import limit_scores
@@ -75,7 +76,7 @@ def score_match(
         **residual_scores(stats),
         **published_scores(answer, truth, cutoff=scoring.published_cutoff),
         **({} if limit is None else limit_scores(match, limit)),
-        **(sheet_scores(answer, truth) if is_sheet(truth) else {}),
+        **({**sheet_scores(answer, truth), **defect_scores(answer, truth)} if is_sheet(truth) else {}),
     }
     return scores, match
 
