@@ -106,7 +106,7 @@ def test_defects_that_are_not_there_are_counted() -> None:
     del answer[nearest(answer, (5.0, 0.0))]
     scores = defect_scores(answer, truth)
     assert (scores["vacancy_recall"], scores["false_vacancies"]) == (1, 1)
-    both = defect_scores(turned(), holed(1, (-6.4, 0.0)))
+    both = defect_scores(turned(), holed(1, (-4.0, 1.0)))
     assert both["false_stone_wales"] == 1
     assert both["vacancy_recall"] == 0
 
