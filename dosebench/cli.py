@@ -228,6 +228,11 @@ def score(answer: str, truth: str, cutoff: float | None, as_json: bool) -> None:
     "--marginal", "unknown", multiple=True, metavar="NAME",
     help="Unknown too: amplitudes, species, widths, background, shifts, scales or angles; repeatable.",
 )  # fmt: skip
+@click.option("--optics", is_flag=True, help="Of a graphene frame: the error of z by defocus, Cs and dose.")
+@click.option("--frames", type=int, help="With --optics: sample the posterior of that many frames too.")
+@click.option(
+    "--figure", type=click.Path(path_type=Path), help="With --optics: a picture of it, PNG, SVG or PDF."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--data", "root", help="Where datasets are stored. [default: $DOSEBENCH_DATA or ./data]")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -237,6 +242,9 @@ def limit(
     rmsd: float | None,
     tracing_error: float | None,
     unknown: tuple[str, ...],
+    optics: bool,
+    frames: int | None,
+    figure: Path | None,
     as_json: bool,
     root: str | None,
     quiet: bool,
@@ -245,7 +253,22 @@ def limit(
 
     Beside it the floor, where the best fit of a sum of atoms to images without noise lies. Noise-free images
     are made first where they are missing.
+
+    With --optics, what a frame of graphene can tell of z, by defocus, Cs and dose: from the frame alone, and
+    with the energy of graphene.
     """
+    if optics:
+        from dosebench.optics_limiting import optics_lines, optics_report
+
+        if rmsd is not None or tracing_error is not None or unknown:
+            raise InputError("--optics has no --rmsd, --tracing-error or --marginal")
+        found = optics_report(
+            dataset, doses, frames=frames or 0, figure=figure, root=root, progress=not quiet
+        )
+        click.echo(json.dumps(found, indent=2) if as_json else "\n".join(optics_lines(found)))
+        return
+    if frames is not None or figure is not None:
+        raise InputError("--frames and --figure go with --optics")
     from dosebench.limiting import limit_lines, limit_report
 
     report = limit_report(

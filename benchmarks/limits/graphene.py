@@ -1,37 +1,47 @@
 """How well the heights of a sheet can be known from one frame, with and without knowing that it is graphene.
 
-No unbiased estimate of the coordinates of all atoms has a covariance below F⁻¹, F their Fisher information
-(Cramér and Rao). One that also knows how likely a sheet is, exp(−E/kT), is bound, on average over sheets, by
-(F + P)⁻¹, P = ⟨∂²E⟩/kT (Van Trees; Gill and Levit, Bernoulli 1, 59 (1995)). P is averaged over the sheets
-given, best several of one temperature; where it is not positive definite its diagonal is raised until it is,
-which lowers the bound and leaves it one.
+No unbiased estimate of the coordinates of all atoms has a covariance below F⁻¹, F their Fisher
+information (Cramér and Rao). One that also knows how likely a sheet is, exp(−E/kT), is bound, on average
+over sheets, by (F + P)⁻¹, P = ⟨∂²E⟩/kT (Van Trees; Gill and Levit, Bernoulli 1, 59 (1995)). P is averaged
+over the sheets given, best several of one temperature; directions in which it is negative (a sheet under
+compression, its free edge) are given none, which lowers the bound and leaves it one.
 
-The second bound is loose for hot sheets: a stiff bond that thermal motion turns is, on average, stiff along z
-too. For graphene-640 at 8 × 10³ e⁻/Å² and 1000 K it is 0.09 Å in z (3.2 Å without prior), while sheets drawn
-from the posterior itself differ by 0.3 Å, which is what the best estimate can reach.
+With the curvature of the sheet at hand alone, (F + P)⁻¹ is what its posterior would have if it were
+normal: about a rippled sheet slopes couple heights to the lengths of bonds, and what the frame knows of
+the plane tells how steep the sheet is. Nearer to what the best estimate reaches is `posterior`, by
+sampling.
 
 F is that of `recon.graphene.information`: the interference with the direct beam, the variance of the mean
 count.
+
+Aberrations that are not known either are fitted with the sheet: rows more in F. A change of defocus is
+one of all heights, ∂_D I = Σ_j ∂_z_j I, and that of Cs the same, mode by mode times −λ²k²/2, because χ =
+πλk² (λ²k² Cs/2 − D). So an unknown defocus costs the mean height, whole, and of the shape of the sheet
+nothing.
 
 Cost: one factorisation of 3N rows, 640 atoms 1 s, 2 s for F.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_solve
+from scipy.linalg import cho_solve, eigh
 
 from recon.graphene.descent import cholesky_of
-from recon.graphene.information import fisher_information
+from recon.graphene.information import Columns, derivatives
 from recon.graphene.multislice import FrameModel
 from recon.graphene.prior import BOLTZMANN, Sheet
 from recon.graphene.topology import bonds
+from recon.optics import wavelength
 
 FloatArray = npt.NDArray[np.float64]
+
+Aberration = Literal["defocus", "Cs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,17 +72,51 @@ def sheet_bound(
     *,
     temperature: float | None = None,
     sheets: Sequence[FloatArray] = (),
+    unknown: Mapping[Aberration, float] | None = None,
 ) -> SheetBound:
     """The bound for the atoms at `positions` (n_atoms, 3) [Å], from the frame alone or, with a
     `temperature` [K], from the energy of graphene too. `sheets`, by default the one at hand, are what the
-    curvature of the energy is averaged over; they have the atoms in the same order.
+    curvature of the energy is averaged over; they have the atoms in the same order. `unknown` names the
+    aberrations that are fitted too, each with the standard deviation [Å] to which it is known beforehand.
     """
-    information = fisher_information(model, positions)
+    columns = derivatives(model, positions).reshape(3 * len(positions), -1)
+    information = np.asarray(columns @ columns.T, dtype=np.float64)
+    if unknown:
+        information -= _shared(model, columns, unknown)
     if temperature is not None:
-        sheet = Sheet(bonds(positions))
-        chosen = sheets or [positions]
-        curvature = np.mean([sheet.hessian(one) for one in chosen], axis=0)
-        information = information + curvature / (BOLTZMANN * temperature)
+        information = information + stiffness(positions, temperature, sheets)
+    return bound_of(information, positions)
+
+
+def stiffness(positions: FloatArray, temperature: float, sheets: Sequence[FloatArray] = ()) -> FloatArray:
+    """What the energy of graphene at `temperature` [K] adds to the information, (3 n_atoms, 3 n_atoms)
+    [1/Å²].
+    """
+    sheet = Sheet(bonds(positions))
+    curvature = np.mean([sheet.hessian(one) for one in sheets or [positions]], axis=0)
+    return _positive(curvature) / (BOLTZMANN * temperature)
+
+
+def bound_of(information: FloatArray, positions: FloatArray) -> SheetBound:
+    """The bound that `information` (3 n_atoms, 3 n_atoms) [1/Å²] sets."""
     factor = cholesky_of(information)
     covariance = cho_solve((factor, True), np.eye(len(factor)), check_finite=False)
     return SheetBound(positions, np.asarray(covariance))
+
+
+def _positive(matrix: FloatArray) -> FloatArray:
+    """The symmetric `matrix` without its negative part."""
+    values, vectors = eigh(matrix, check_finite=False)
+    return np.asarray(matrix - (vectors[:, values < 0] * values[values < 0]) @ vectors[:, values < 0].T)
+
+
+def _shared(model: FrameModel, columns: Columns, unknown: Mapping[Aberration, float]) -> FloatArray:
+    """What of the information (3 n_atoms, 3 n_atoms) the `unknown` aberrations could have caused as well."""
+    k2 = (model.ky[:, None] ** 2 + model.kx**2).cpu().numpy().ravel().astype(np.float64)
+    by_defocus = columns[2::3].sum(axis=0, dtype=np.float64)
+    by_Cs = by_defocus * np.tile(-0.5 * (wavelength(model.lens.energy) ** 2) * k2, 2)
+    known = {"defocus": by_defocus, "Cs": by_Cs}
+    # in units of what is known of them, so that one matrix holds lengths of 1 Å and of 1 µm
+    own = np.stack([known[name] * deviation for name, deviation in unknown.items()])
+    cross = columns.astype(np.float64) @ own.T
+    return np.asarray(cross @ np.linalg.solve(own @ own.T + np.eye(len(own)), cross.T))
