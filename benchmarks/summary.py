@@ -23,10 +23,19 @@ HEADLINE = ("recall", "precision", "rmsd", "rmsd_over_limit", "tracing_error", "
 SHEET_HEADLINE = ("sheet_recall", "sheet_precision", "x_rmsd", "y_rmsd", "z_rmsd", "z_rmsd_levelled")
 """Those of a frame, in their place: it is a projection, whose pairs are made in the plane."""
 
+DEFECT_HEADLINE = (
+    "vacancy_recall",
+    "divacancy_recall",
+    "stone_wales_recall",
+    "false_vacancies",
+    "false_stone_wales",
+)
+"""Those of a sheet with defects, beside the others."""
+
 
 def headline(modality: str) -> tuple[str, ...]:
     """The metrics that every table of a modality shows."""
-    return SHEET_HEADLINE if modality == "hrtem" else HEADLINE
+    return (*SHEET_HEADLINE, *DEFECT_HEADLINE) if modality == "hrtem" else HEADLINE
 
 
 def summary(results: xr.Dataset, metrics: Sequence[str] | None = None) -> pd.DataFrame:

@@ -157,6 +157,15 @@ SHEET_COLUMNS = {
 }
 """The same of a frame, whose pairs are made in the plane."""
 
+DEFECT_COLUMNS = {
+    "vacancies": ("vacancy_recall", "{:.0f}", " %", 100.0),
+    "pairs": ("divacancy_recall", "{:.0f}", " %", 100.0),
+    "turned bonds": ("stone_wales_recall", "{:.0f}", " %", 100.0),
+    "false vacancies": ("false_vacancies", "{:.2f}", ""),
+    "false turned": ("false_stone_wales", "{:.2f}", ""),
+}
+"""Further ones of a sheet with defects: those found, and how many were made up."""
+
 
 def results_text(results: xr.Dataset, preset: PresetCard) -> str:
     """The table that a run ends with: scores by dose and method, then the threshold doses."""
@@ -165,10 +174,16 @@ def results_text(results: xr.Dataset, preset: PresetCard) -> str:
     for dataset, rows in table.groupby("dataset", sort=False):
         engine = rows["engine"].iloc[0]
         sheet = modality_of(results, str(dataset)) == "hrtem"
+        defects = {
+            head: entry
+            for head, entry in DEFECT_COLUMNS.items()
+            if sheet and entry[0] in rows and rows[entry[0]].notna().any()
+        }
         shown = {
             "dose": ["noise-free" if math.isinf(dose) else f"{dose:.3g}" for dose in rows["dose"]],
             "reconstructor": rows["reconstructor"],
             **(SHEET_COLUMNS if sheet else COLUMNS),
+            **defects,
             "failed": [
                 f"{failed}/{cells}" for failed, cells in zip(rows["failures"], rows["cells"], strict=True)
             ],
@@ -183,11 +198,15 @@ def results_text(results: xr.Dataset, preset: PresetCard) -> str:
             f"{results.sizes['replicate']} noise replicates, {rule}\n"
             + pd.DataFrame(shown).to_string(index=False)
         )
-    found = thresholds(results, preset.criteria)
-    rows = found[found["kind"] == "reconstructor"]
-    criteria = " and ".join(criterion.text for criterion in preset.criteria)
-    lines = [f"  {r.base} {r.reconstructor}: {r.text}" for r in rows.itertuples()]
-    return "\n\n".join([*blocks, "\n".join([f"dose [e⁻/Å² per image] needed for {criteria}:", *lines])])
+    # all criteria together, and where there are several each by itself too
+    alone = [(one,) for one in preset.criteria] if len(preset.criteria) > 1 else []
+    for criteria in (tuple(preset.criteria), *alone):
+        found = thresholds(results, criteria)
+        rows = found[found["kind"] == "reconstructor"]
+        said = " and ".join(criterion.text for criterion in criteria)
+        lines = [f"  {r.base} {r.reconstructor}: {r.text}" for r in rows.itertuples()]
+        blocks.append("\n".join([f"dose [e⁻/Å² per image] needed for {said}:", *lines]))
+    return "\n\n".join(blocks)
 
 
 def _with_interval(rows: pd.DataFrame, name: str, form: str, unit: str, factor: float = 1.0) -> list[str]:
