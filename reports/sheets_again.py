@@ -31,7 +31,7 @@ from reports.sheets import counts_of
 
 FloatArray = npt.NDArray[np.float64]
 
-FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+FRACTIONS = (1 / 16, 1 / 4, 1.0)
 """Of the sheets that `multislice-map` draws in the result."""
 PM_PER_ANGSTROM = 100.0
 

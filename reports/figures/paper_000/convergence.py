@@ -67,8 +67,8 @@ def plate(collection: Collection, cache: Path) -> Plate:
         told = (
             "a, misfit χ² of the frame expected of each stage, over that of the flat sheet at the start, "
             "which all begin with; b, rms error of z as it is. Stages from start to end: outer iterations of "
-            f"{PUBLISHED_METHOD}, mean of the last ones; sheets drawn by multislice-map (none, then 1/16 to "
-            "all of them). Black: Table 2 of the paper. "
+            f"{PUBLISHED_METHOD}, mean of the last ones; sheets drawn by multislice-map (none, "
+            "1/16, 1/4 and all of them). Black: Table 2 of the paper. "
         )
     panels += [_errors(axis, nth, followed, looks, names) for nth, axis in enumerate(AXES)]
     panels += _pictures(one)
