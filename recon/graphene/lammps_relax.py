@@ -98,12 +98,6 @@ class RelaxedSheet:
         )
         self._tether()
 
-    def tether_to(self, positions: FloatArray) -> None:
-        """Hold the atoms at the x and y of `positions` (n, 2 or 3) [Å] from now on."""
-        self._place(np.column_stack([positions[:, :2], np.zeros(self.n)]))
-        self.engine.command("unfix tether")
-        self._tether()
-
     def _tether(self) -> None:
         """Springs to where the atoms are now."""
         self.engine.command(f"fix tether all spring/self {self.stiffness} xy")

@@ -8,9 +8,12 @@ import pytest
 import torch
 import xarray as xr
 from ase import Atoms
+from scipy.optimize import minimize
 
 from datasets.schema import make_measurement, pixel_axis
 from recon.graphene.multislice import FrameModel, Lens
+from recon.graphene.prior import Sheet
+from recon.graphene.topology import bonds
 
 PIXEL, BOND = 0.18, 1.42
 LENS = Lens(80e3, defocus=-20.0, Cs=-2e4, focal_spread=30.0)
@@ -42,6 +45,26 @@ def rippled_sheet(
 @pytest.fixture(scope="session")
 def sheet() -> Callable[..., Atoms]:
     return rippled_sheet
+
+
+def relaxed_sheet(width: float, height: float) -> Atoms:
+    """A flake of `width` with ripples of rms `height` [Å] whose bonds are relaxed, its heights held."""
+    atoms = rippled_sheet(width, height=height)
+    bonded = Sheet(bonds(atoms.positions))
+
+    def energy(plane: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        positions = np.column_stack([plane.reshape(-1, 2), atoms.positions[:, 2]])
+        value, gradient = bonded.energy(positions)
+        return value, gradient[:, :2].ravel()
+
+    found = minimize(energy, atoms.positions[:, :2].ravel(), jac=True, method="L-BFGS-B")
+    atoms.positions[:, :2] = found.x.reshape(-1, 2)
+    return atoms
+
+
+@pytest.fixture(scope="session")
+def relaxed() -> Callable[[float, float], Atoms]:
+    return relaxed_sheet
 
 
 @pytest.fixture(scope="session")

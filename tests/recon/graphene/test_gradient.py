@@ -6,34 +6,21 @@ import numpy as np
 import pytest
 import xarray as xr
 from ase import Atoms
-from scipy.optimize import linear_sum_assignment, minimize
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from datasets.errors import InputError
 from recon import registry
 from recon.base import Status
 from recon.graphene.multislice import Lens
-from recon.graphene.prior import Sheet
-from recon.graphene.topology import bonds
 
 LENS = Lens(80e3, defocus=80.0, Cs=1e4, focal_spread=10.0)
 QUICK = "multislice-map[n_samples=40,n_iter=30,temperature=300]"
 
 
 @pytest.fixture(scope="module")
-def rippled(sheet: Callable[..., Atoms]) -> Atoms:
-    """A flake with ripples of 0.7 Å whose bonds are relaxed, its heights held."""
-    atoms = sheet(12.0, height=0.7)
-    bonded = Sheet(bonds(atoms.positions))
-
-    def energy(plane: np.ndarray) -> tuple[float, np.ndarray]:  # type: ignore[type-arg]
-        positions = np.column_stack([plane.reshape(-1, 2), atoms.positions[:, 2]])
-        value, gradient = bonded.energy(positions)
-        return value, gradient[:, :2].ravel()
-
-    found = minimize(energy, atoms.positions[:, :2].ravel(), jac=True, method="L-BFGS-B")
-    atoms.positions[:, :2] = found.x.reshape(-1, 2)
-    return atoms
+def rippled(relaxed: Callable[[float, float], Atoms]) -> Atoms:
+    return relaxed(12.0, 0.7)
 
 
 @pytest.fixture(scope="module")
