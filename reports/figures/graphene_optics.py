@@ -63,8 +63,8 @@ def _against_defocus(ax: Axes, at: xr.Dataset, card: Setting, sampled: list[Mapp
         "card", (card.defocus, 1), xycoords=("data", "axes fraction"), xytext=(3, -9),
         textcoords="offset points", color=style.QUIET, fontsize=7,
     )  # fmt: skip
-    ax.set(yscale="log", xlabel="Defocus (Å, underfocus positive)", ylabel="Least rms error of z (Å)")
-    ax.set_ylim(0.5 * float(min(at[name].min() for name, _ in CURVES)), 6 * float(at.frame_z.max()))
+    ax.set(xlabel="Defocus (Å, underfocus positive)", ylabel="Least rms error of z (Å)")
+    _heights(ax)
     ax.legend(loc="upper left", title="knowing", title_fontsize=7, alignment="left")
 
 
@@ -73,15 +73,16 @@ def _map(ax: Axes, values: xr.DataArray, card: Setting, best: Setting, title: st
     top = float(np.quantile(values, 0.9))
     rows = np.arange(values.sizes["Cs"])
     image = ax.pcolormesh(values.defocus, rows, values, cmap="viridis_r", vmax=top, shading="nearest")
-    ax.set_yticks(rows, [f"{c / MICROMETRE:g}" for c in values.Cs.values])
+    ax.set_yticks(rows, [f"{c / MICROMETRE:g}".replace("-", "−") for c in values.Cs.values])
     for setting, marker, label in ((card, "o", "card"), (best, "*", "best")):
         row = int(np.abs(values.Cs.values - setting.Cs).argmin())
-        ax.plot(
-            setting.defocus, row, marker, color="white", markeredgecolor=style.INK, markersize=7, label=label
-        )
+        ax.plot(setting.defocus, row, marker, color="white", markeredgecolor=style.INK, markersize=7)
+        ax.annotate(
+            label, (setting.defocus, row), xytext=(5, -2), textcoords="offset points", fontsize=7,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )  # fmt: skip
     ax.set(xlabel="Defocus (Å)", ylabel="Cs (µm)", title=title)
-    ax.legend(loc="upper right", framealpha=0.85, frameon=True, edgecolor="none")
-    ax.figure.colorbar(image, ax=ax, extend="max", pad=0.02)
+    ax.figure.colorbar(image, ax=ax, extend="max", pad=0.02, format="%.3f")
 
 
 def _against_dose(ax: Axes, grid: xr.Dataset, card: Setting, best: Setting) -> None:
@@ -91,8 +92,17 @@ def _against_dose(ax: Axes, grid: xr.Dataset, card: Setting, best: Setting) -> N
             colour = style.OKABE_ITO[nth][0]
             label = f"{word}, {setting.defocus:g} Å, {setting.Cs / MICROMETRE:g} µm" if nth == 2 else None
             ax.plot(grid.dose, at[name], color=colour, linestyle=style.DASHES[dash], marker=".", label=label)
-    ax.set(xscale="log", yscale="log", xlabel="Dose (e⁻/Å²)", ylabel="Least rms error of z (Å)")
+    ax.set(xscale="log", xlabel="Dose (e⁻/Å²)", ylabel="Least rms error of z (Å)")
+    _heights(ax)
     ticks = [float(d) for d in grid.dose.values]
     ax.set_xticks(ticks, [style.dose_text(d) for d in ticks])
     ax.minorticks_off()
     ax.legend(loc="upper right")
+
+
+def _heights(ax: Axes) -> None:
+    """A logarithmic axis of heights, in numbers."""
+    ax.set(yscale="log", ylim=(0.08, 60))
+    ticks = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    ax.set_yticks([], minor=True)
