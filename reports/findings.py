@@ -105,10 +105,14 @@ def asked(payload: Payload) -> str:
     """What was run, in one or two sentences."""
     own = [m for m in payload.methods if not m.control]
     controls = [m for m in payload.methods if m.control]
+    alike: dict[tuple[object, ...], list[Specimen]] = {}
+    for d in payload.datasets:
+        alike.setdefault((d.base, d.engine, d.n_atoms, d.n_images, *d.doses), []).append(d)
     parts = [
-        f"{d.name} ({d.n_atoms} atoms{', ' + _count(d.n_images, 'image') if d.n_images else ''}) at "
-        f"{_doses(d.doses)}"
-        for d in payload.datasets
+        f"{own[0].name if len(own) == 1 else f'{len(own)} of {own[0].base}'} ({own[0].n_atoms} atoms"
+        f"{', ' + _count(own[0].n_images, 'image') if own[0].n_images else ''}{' each' * (len(own) > 1)}) at "
+        f"{_doses(own[0].doses)}"
+        for own in alike.values()
     ]
     methods = f"{_count(len(own), 'method')} and {_count(len(controls), 'control')}".capitalize()
     cells = sum(row.n for row in payload.rows)

@@ -10,10 +10,23 @@ const finite = (value) => value !== null && value !== undefined;
 const NOISE_FREE = 1e9;
 const doseWords = (dose) => (dose >= NOISE_FREE ? "infinite dose (noise-free)" : `${doseText(dose)} e⁻/Å² per image`);
 const placeOf = (axis) => (dose) => (dose >= NOISE_FREE ? axis.noise_free_at : dose);
-const doseTicks = (axis) => ({
-  tickvals: [...axis.ticks, ...(axis.noise_free_at ? [axis.noise_free_at] : [])],
-  ticktext: [...axis.ticks.map(doseText), ...(axis.noise_free_at ? ["noise-free"] : [])],
-});
+/* As many ticks as have room on `width` [CSS pixel]; that of images without noise always stays. */
+function doseTicks(axis, width) {
+  const [low, high] = axis.dose_range.map(Math.log10);
+  const pixel = (dose) => ((Math.log10(dose) - low) / (high - low)) * width;
+  const end = axis.noise_free_at ? pixel(axis.noise_free_at) - 34 : Infinity;
+  let last = -Infinity;
+  const kept = axis.ticks.filter((dose) => {
+    const fits = pixel(dose) - last >= 40 && pixel(dose) + 18 <= end;
+    if (fits) last = pixel(dose);
+    return fits;
+  });
+  return {
+    tickangle: 0,
+    tickvals: [...kept, ...(axis.noise_free_at ? [axis.noise_free_at] : [])],
+    ticktext: [...kept.map(doseText), ...(axis.noise_free_at ? ["noise-free"] : [])],
+  };
+}
 /* A point without noise stands apart: no line leads to it. */
 function parted(points, dose) {
   const cut = points.findIndex((p) => dose(p) >= NOISE_FREE);
@@ -137,7 +150,7 @@ function drawCurve(box, data, dataset, shown) {
   if (total) traces.push({ x: [specimen.dose_range[0] * total], y: [null], xaxis: "x2", type: "scatter", hoverinfo: "skip" });
   Plotly.react(box, traces, {
     ...layout, margin, annotations, hovermode: "x unified", hoverdistance: 30,
-    xaxis: { ...axis, ...doseTicks(specimen), title: { text: "e⁻/Å² per image", font: { size: 11.5, color: quiet }, standoff: 6 },
+    xaxis: { ...axis, ...doseTicks(specimen, box.clientWidth - margin.l - margin.r), title: { text: "e⁻/Å² per image", font: { size: 11.5, color: quiet }, standoff: 6 },
       unifiedhovertitle: { text: specimen.noise_free_at ? " " : "%{x:,.0f} e⁻/Å² per image" }, showspikes: false },
     xaxis2: { ...axis, overlaying: "x", side: "top", visible: Boolean(total), range: ends10.map((v) => v + Math.log10(total || 1)), tickvals: ticks.map((t) => t * (total || 1)),
       ticktext: ticks.map((t) => doseText(t * (total || 1))), tickfont: { color: quiet }, title: { text: `e⁻/Å² in total, ${total} images`, font: { size: 11.5, color: quiet }, standoff: 4 } },
@@ -202,7 +215,7 @@ function drawErrors(box, data, shown) {
   const ticks = logTicks(bottom, top);
   Plotly.react(box, traces, {
     ...layout, margin, annotations, hovermode: "closest", hoverdistance: 20,
-    xaxis: { ...axis, anchor: "y2", range: ends10, ...doseTicks(panel), title: { text: "e⁻/Å² per image", font: { size: 11.5, color: quiet }, standoff: 6 } },
+    xaxis: { ...axis, anchor: "y2", range: ends10, ...doseTicks(panel, box.clientWidth - margin.l - margin.r), title: { text: "e⁻/Å² per image", font: { size: 11.5, color: quiet }, standoff: 6 } },
     xaxis2: { ...axis, overlaying: "x", anchor: "y", side: "top", visible: Boolean(images), range: ends10.map((v) => v + Math.log10(images || 1)), tickvals: panel.ticks.map((t) => t * (images || 1)),
       ticktext: panel.ticks.map((t) => doseText(t * (images || 1))), tickfont: { color: quiet }, title: { text: `e⁻/Å² in total, ${images} images`, font: { size: 11.5, color: quiet }, standoff: 4 } },
     yaxis: { type: "log", range: [Math.log10(bottom), Math.log10(top)], domain: [(lower + gap) / total, 1], fixedrange: true, gridcolor: line, zeroline: false, linecolor: quiet, showline: true, ticks: "outside", ticklen: 4, tickcolor: quiet, tickvals: ticks, ticktext: ticks.map(String) },

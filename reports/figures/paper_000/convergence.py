@@ -13,7 +13,7 @@ import numpy.typing as npt
 from datasets.errors import InputError
 from reports.figures import style
 from reports.figures.paper_000 import words
-from reports.figures.paper_000.maps import Map, centred_limits, panel
+from reports.figures.paper_000.maps import Map, bar_text, centred_limits, panel
 from reports.figures.paper_000.sheet_pictures import Pictured, pictured
 from reports.figures.plate import Panel, Plate
 from reports.payload import Method
@@ -74,7 +74,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
     panels += _pictures(one)
     dose = style.dose_text(one.dose)
     n = "; ".join(
-        f"{names[f.method]} {len(f.errors):,} atoms of {f.n_frames} frame{'s' * (f.n_frames != 1)}"
+        f"{len(f.errors):,} atoms of {f.n_frames} frame{'s' * (f.n_frames != 1)} ({names[f.method]})"
         for f in followed
     )
     return Plate(
@@ -85,7 +85,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
             f"{words.scale(one.series)} at {dose} e⁻/Å². {told}Histograms: found less true position of every "
             f"paired atom (n = {n}; whole distributions, no interval), dashed curves normal ones with the "
             f"paper's σ. {words.PAIRS} Maps: error of z of {names[one.method]}'s answer, white at zero; "
-            "scale bar 1 nm. Last: the middle 8 Å of the sheet from the side."
+            f"{bar_text(one.paired.truth)}. Last: the middle 8 Å of the sheet from the side."
         ),
         alt="Misfit and error of z by stage; histograms of the errors of every atom along x, y and z; a map "
         "of errors in z and a view from the side.",
@@ -190,7 +190,7 @@ def _errors(
         for f, value in zip(followed, values, strict=True):
             density = np.histogram(value, edges)[0] / len(value) / width
             ax.stairs(density, edges, color=looks[f.method].colour, linewidth=1.2)
-            lines.append((f"σ {_rms(value):.3f} Å", looks[f.method].colour))
+            lines.append((f"rms {_rms(value):.3f} Å", looks[f.method].colour))
             tops.append(float(density.max()))
         x = np.linspace(-reach, reach, 200)
         normal = np.exp(-0.5 * (x / paper) ** 2) / (paper * np.sqrt(2 * np.pi))

@@ -196,6 +196,7 @@ def _picture(
         step = (x[1] - x[0]) / 2
         extent = (x[0] - step, x[-1] + step, y[0] - step, y[-1] + step)
         ax.imshow(picture, cmap="gray", vmin=low, vmax=high, origin="lower", extent=extent)
+        ax.set(xticks=[], yticks=[])
         ax.set_axis_off()
         if bar:
             left = extent[0] + 1.2
@@ -276,7 +277,6 @@ def _line(ax: Axes, points: Sequence[Point], look: Method, doses: Sequence[float
                 textcoords="offset points",
                 ha="center",
                 color=look.colour,
-                fontsize=7,
             )
             continue
         if math.isfinite(e.low) and not look.control:
@@ -299,6 +299,7 @@ def _key(looks: Mapping[str, Method], collection: Collection, *, spread: bool) -
     def draw(ax: Axes) -> None:
         from matplotlib.lines import Line2D
 
+        ax.set(xticks=[], yticks=[])
         ax.set_axis_off()
         handles = [
             Line2D(

@@ -12,7 +12,7 @@ from datasets.errors import InputError
 from datasets.structures.analysis.sheet import levelled
 from reports.figures import style
 from reports.figures.paper_000 import words
-from reports.figures.paper_000.maps import Map, centred_limits, panel
+from reports.figures.paper_000.maps import Map, bar_text, centred_limits, panel
 from reports.figures.plate import Panel, Plate
 from reports.series import Collection
 from reports.sheets import SheetAnswer, answer_of, consecutive, main_dose, main_method
@@ -74,7 +74,8 @@ def plate(collection: Collection, cache: Path) -> Plate:
         caption=(
             f"{words.scale(series[0])} and the next {len(shown) - 1}, at {style.dose_text(dose)} e⁻/Å² each; "
             f"{name}, every frame by itself (n = 1 noise replicate per frame, so without intervals). Heights "
-            "Δz over the plane of least squares, true and answered, of one scale; scale bar 1 nm. rms error "
+            f"Δz over the plane of least squares, true and answered, of one scale; "
+            f"{bar_text(shown[0][1].truth)}. rms error "
             f"of z {mean:.2f} Å (n = {len(shown)} frames). Last panel: change of Δz of every atom from one "
             f"frame to the next, n = {len(true):,}; dashed, equal. True changes {_rms(true):.2f} Å rms, "
             f"errors of the change {_rms(found - true):.2f} Å rms, correlation {correlation:.2f}. The "

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from datasets.structures.analysis.electron_localisation import SOURCE, published_localisation
 from reports.figures import style
 from reports.figures.paper_000 import words
-from reports.figures.paper_000.maps import Map, centred_limits, panel
+from reports.figures.paper_000.maps import Map, bar_text, centred_limits, panel
 from reports.figures.paper_000.sheet_pictures import RIM_WORDS, Pictured, inside, pictured
 from reports.figures.plate import Panel, Plate
 from reports.published_sheets import ELF_THRESHOLD
@@ -64,14 +64,14 @@ def plate(collection: Collection, cache: Path) -> Plate:
         panels=tuple(panels),
         caption=(
             f"{words.scale(one.series)} at {style.dose_text(one.dose)} e⁻/Å²; {name}, first noise replicate "
-            "(n = 1 frame, so without intervals), truth beside answer, one colour scale for both; scale bar "
-            f"1 nm. Δz, height over the plane of least squares (rms {_rms(heights[0]):.2f} Å true, "
-            f"{_rms(heights[1]):.2f} Å answered); δ = b / 1.42 Å − 1 of every bond in three dimensions (n = "
-            f"{len(changes[0])} and {len(changes[1])}); g, slope of the bicubic surface through the heights. "
-            f"{RIM_WORDS} ELF: {SOURCE}, of g alone. Last row: shares of bonds, dashed the δ = "
-            f"{ELF_THRESHOLD:g} from which the paper sees electrons localise; slope at every atom, answered "
-            "against true. An answer that is a mean over sheets that the frame allows is smoother than any "
-            "of them: its bonds scatter less and its slopes are lower."
+            "(n = 1 frame, so without intervals), truth beside answer, one colour scale for both; "
+            f"{bar_text(one.paired.truth)}. Δz, height over the plane of least squares (rms "
+            f"{_rms(heights[0]):.2f} Å true, {_rms(heights[1]):.2f} Å answered); δ = b / 1.42 Å − 1 of every "
+            f"bond in three dimensions (n = {len(changes[0])} and {len(changes[1])}); g, slope of the "
+            f"bicubic surface through the heights. {RIM_WORDS} ELF: {SOURCE}, of g alone. Last row: shares "
+            f"of bonds, dashed the δ = {ELF_THRESHOLD:g} from which the paper sees electrons localise; slope "
+            "at every atom, answered against true. An answer that is a mean over sheets that the frame "
+            "allows is smoother than any of them: its bonds scatter less and its slopes are lower."
         ),
         alt="Maps of height, bond-length change, slope and electron localisation of a sheet, truth beside "
         "answer; a histogram of bond changes, and slopes answered against true.",

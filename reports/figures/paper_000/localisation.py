@@ -1,11 +1,14 @@
 """Fig. 6 of paper 000: electron localisation against slope, shear and bond length.
 
 The curves are the paper's polynomials. Below each, how often our sheets have such a value: what a relation
-says of a sheet rests on where its atoms are.
+says of a sheet rests on where its atoms are. Our own values, by density functional theory, are drawn where
+`localisation.csv` lies in the results (`datasets.structures.analysis.localisation_by_dft.write_localisation`).
 """
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,7 @@ from datasets.structures.analysis.electron_localisation import (
     Variable,
     published_localisation,
 )
+from datasets.structures.analysis.localisation_by_dft import fit_polynomial
 from reports.figures import style
 from reports.figures.paper_000 import words
 from reports.figures.paper_000.sheet_pictures import Sheet, inside, pictured
@@ -36,6 +40,10 @@ VARIABLES: tuple[tuple[Variable, str, str], ...] = (
     ("bond_length_change", "Bond-length change δ", "Eq. 3"),
 )
 BINS = 40
+MEASURED = "localisation.csv"
+ABOVE = "2"
+"""Å over the middle of a bond, where flat graphene comes nearest to the paper's 0.04; it does not say where
+its values are read."""
 FOOT = 0.3
 """The part of a panel that shows how often a value occurs."""
 
@@ -44,11 +52,20 @@ def plate(collection: Collection, cache: Path) -> Plate:
     """The three relations. Raises `InputError` where there is no answer."""
     one = pictured(collection)
     name = words.name(collection, one.method)
+    found = measured(Path(collection.folder) / MEASURED)
     panels = []
     rows: list[tuple[str, ...]] = [words.HEAD]
     for variable, label, equation in VARIABLES:
         values = [values_of(sheet, variable) for sheet in (one.truth, one.answer)]
-        panels.append(_relation(variable, label, values))
+        panels.append(_relation(variable, label, values, found))
+        if found:
+            fit = fit_polynomial(
+                found[variable], found["localisation"], len(PUBLISHED[variable].coefficients) - 1
+            )
+            n = str(len(found[variable]))
+            rows.append(
+                (label, f"scatter about a polynomial as {equation}", n, "DFT", f"{fit.residual:.4f}", "", "")
+            )
         low, high = PUBLISHED[variable].domain
         for by, value in zip(("truth", name), values, strict=True):
             inner = 100 * float(np.mean((value >= low) & (value <= high)))
@@ -58,6 +75,18 @@ def plate(collection: Collection, cache: Path) -> Plate:
             rows.append(
                 (label, f"mean ELF by {equation}", n, by, words.number(float(np.nanmean(elf)), 4), "", "")
             )
+    own, notes = "", []
+    if found:
+        own = (
+            f" Dots: our own density functional theory at n = {len(found['localisation'])} bonds (PBE, "
+            f"molecules cut from a sheet), {ABOVE} Å over the middle of the bond; coloured line, a "
+            "polynomial of as many coefficients as the paper's."
+        )
+    else:
+        notes.append(
+            f"No {MEASURED} of our own density functional theory lies in {collection.folder}; "
+            "`write_localisation` of datasets.structures.analysis.localisation_by_dft makes it (extra dft)."
+        )
     return Plate(
         key="fig-6",
         title="Fig. 6: electron localisation by geometry",
@@ -68,11 +97,28 @@ def plate(collection: Collection, cache: Path) -> Plate:
             f"{name} at {style.dose_text(one.dose)} e⁻/Å² (n = {len(one.truth.positions)} atoms, first noise "
             f"replicate, no interval). Dotted: δ = {ELF_THRESHOLD:g}, from which the paper sees electrons "
             "localise."
+            f"{own}"
         ),
         alt="Published polynomials of the electron localisation function against slope, shear and "
         "bond-length change, and how often sheets have each value.",
+        notes=tuple(notes),
         rows=tuple(rows),
     )
+
+
+def measured(path: Path) -> dict[str, FloatArray]:
+    """By variable, and as `localisation` `ABOVE` the bonds, the columns of a table that was computed; nothing
+    where there is none.
+    """
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    columns = {
+        **{variable: variable for variable, _, _ in VARIABLES},
+        "localisation": f"localisation_{ABOVE}",
+    }
+    return {name: np.array([float(row[head]) for row in table]) for name, head in columns.items()}
 
 
 def values_of(sheet: Sheet, variable: Variable) -> FloatArray:
@@ -85,7 +131,9 @@ def values_of(sheet: Sheet, variable: Variable) -> FloatArray:
     return np.asarray(sheet.bonds().change)
 
 
-def _relation(variable: Variable, label: str, values: list[FloatArray]) -> Panel:
+def _relation(
+    variable: Variable, label: str, values: list[FloatArray], found: Mapping[str, FloatArray]
+) -> Panel:
     low, high = PUBLISHED[variable].domain
 
     def draw(ax: Axes) -> None:
@@ -93,6 +141,16 @@ def _relation(variable: Variable, label: str, values: list[FloatArray]) -> Panel
         curve = published_localisation(variable, x)
         ax.plot(x, curve, color=style.INK, linewidth=1.5, label="paper's polynomial")
         bottom, top = float(curve.min()), float(curve.max())
+        if found:
+            colour = style.method("ours", 2).colour
+            x, elf = found[variable], found["localisation"]
+            ax.plot(
+                x, elf, linestyle="", marker="o", markersize=2.2, alpha=0.5, color=colour, label="our DFT"
+            )
+            fit = fit_polynomial(x, elf, len(PUBLISHED[variable].coefficients) - 1)
+            along = np.linspace(x.min(), x.max(), 100)
+            ax.plot(along, np.polyval(fit.coefficients, along), color=colour, linewidth=1.1)
+            bottom, top = min(bottom, float(elf.min())), max(top, float(elf.max()))
         room = (top - bottom) or 0.01
         floor = bottom - (FOOT + 0.06) / (1 - FOOT) * room
         ends = [min(low, *(float(np.quantile(v, 0.002)) for v in values))]

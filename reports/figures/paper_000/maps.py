@@ -20,8 +20,10 @@ DIVERGING = "RdBu_r"
 SEQUENTIAL = "viridis"
 MARGIN = 1.5
 """Å around the atoms that are shown."""
-BAR = 10.0
-"""Å of the scale bar."""
+BAR, SHORT_BAR = 10.0, 5.0
+"""Å of the scale bar, and of that of a sheet less than `SMALL` wide."""
+SMALL = 30.0
+"""Å."""
 FILL = 1.15
 """How much wider a dot is than the distance between neighbours leaves for it."""
 UNKNOWN = "#D9DCE1"
@@ -43,8 +45,18 @@ class Map:
     diverging: bool = True
 
 
+def bar_of(points: FloatArray) -> float:
+    """The length of the scale bar [Å] in a map of `points` (n, 2 or 3) [Å]."""
+    return BAR if float(np.ptp(points[:, 0])) >= SMALL else SHORT_BAR
+
+
+def bar_text(points: FloatArray) -> str:
+    """The same in words."""
+    return f"scale bar {bar_of(points) / 10:g} nm"
+
+
 def panel(title: str, one: Map, *, bar: bool = False, wide: int = 3) -> Panel:
-    """One map; with a scale bar of 1 nm where `bar` says so."""
+    """One map; with a scale bar where `bar` says so."""
     return Panel(lambda ax: draw(ax, one, bar), title, wide=wide, narrow=6, height=(2.05, 2.15))
 
 
@@ -68,6 +80,7 @@ def draw(ax: Axes, one: Map, bar: bool) -> None:
     colours = ScalarMappable(Normalize(*one.limits), DIVERGING if one.diverging else SEQUENTIAL)
     known = np.isfinite(one.values)
     ax.set(xlim=(x - half, x + half), ylim=(y - half * (1 + 2.6 * FOOT), y + half), aspect="equal")
+    ax.set(xticks=[], yticks=[])
     ax.set_axis_off()
     area = float(np.prod(high - low)) / len(one.points)  # Å² of each dot
     width = FILL * float(np.sqrt(area))
@@ -85,9 +98,8 @@ def draw(ax: Axes, one: Map, bar: bool) -> None:
         ax.add_collection(dots, autolim=False)
     if bar:
         left = x - 0.98 * half
-        ax.plot(
-            [left, left + BAR], [y - 1.06 * half] * 2, color=style.INK, linewidth=2, solid_capstyle="butt"
-        )
+        ends = [left, left + bar_of(one.points)]
+        ax.plot(ends, [y - 1.06 * half] * 2, color=style.INK, linewidth=2, solid_capstyle="butt")
     scale = ax.inset_axes((0.3 if bar else 0.12, 0.115, 0.66 if bar else 0.76, 0.035))
     figure = ax.get_figure(root=True)
     assert figure is not None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from datasets.structures.analysis.sheet import Displacements
 from reports.figures import style
 from reports.figures.paper_000 import words
-from reports.figures.paper_000.maps import Map, centred_limits, panel
+from reports.figures.paper_000.maps import Map, bar_text, centred_limits, panel
 from reports.figures.paper_000.sheet_pictures import RIM_WORDS, inside, pictured
 from reports.figures.plate import Panel, Plate
 from reports.published_sheets import STRAIN_RANGE
@@ -73,7 +73,8 @@ def plate(collection: Collection, cache: Path) -> Plate:
             "(n = 1 frame, so without intervals). The sheet is turned until its plane of least squares is z "
             "= 0; strain is that of its displacements in the plane from the perfect lattice that fits best, "
             f"at every site (n = {inner[0].sum()} and {inner[1].sum()}). {RIM_WORDS} One colour scale for "
-            f"all maps, white at zero; scale bar 1 nm. Correlation of answer and truth over n = {len(i)} "
+            f"all maps, white at zero; {bar_text(one.paired.truth)}. "
+            f"Correlation of answer and truth over n = {len(i)} "
             f"atoms: {', '.join(told)}. Last panel: share of sites; dashed, ±{STRAIN_RANGE:g}, the greatest "
             "shear that the paper finds in its experimental sheets."
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_stages_and_errors_stand_beside_the_papers(plates: dict[str, Plate], axe
     rows = [row for row in plate.rows if row[0] == "every atom"]
     assert [row[6] for row in rows] == ["0.082", "0.096", "0.45"]
     texts = [text.get_text() for text in axes_of(plate, "Errors along z").texts]
-    assert texts == [f"σ {rows[2][4]} Å", "paper 0.45 Å"]
+    assert texts == [f"rms {rows[2][4]} Å", "paper 0.45 Å"]
 
 
 def test_maps_show_truth_beside_answer_at_one_scale(plates: dict[str, Plate]) -> None:
@@ -120,3 +121,20 @@ def test_what_lacks_is_said_in_a_sentence(root: Path, collection: Collection) ->
         frames.plate(guesses, root)
     drawn = dose.plate(open_collection(root / "guesses", "nowhere"), root)
     assert "No image at 8×10³ e⁻/Å², for the counts of sheet at 8000 e⁻/Å² are not below" in drawn.notes[1]
+
+
+def test_our_own_localisation_is_drawn_where_it_lies(root: Path, cache: Path, axes_of: AxesOf) -> None:
+    folder = root / "computed"
+    shutil.copytree(root / "results", folder)
+    delta = np.linspace(-0.1, 0.1, 12)
+    heads = "first,second,height,gradient,shear,bond_length_change,localisation_0,localisation_2"
+    rows = [f"0,1,0,{abs(d)},{d / 2},{d},0.9,{0.03 + d**2}" for d in delta]
+    (folder / "localisation.csv").write_text("\n".join([heads, *rows]), encoding="utf-8")
+    plate = localisation.plate(open_collection(folder, str(root / "data")), cache)
+    assert "our own density functional theory at n = 12 bonds" in plate.caption
+    assert plate.notes == ()
+    dots = next(line for line in axes_of(plate, "Bond-length").lines if line.get_label() == "our DFT")
+    np.testing.assert_allclose(dots.get_ydata(), 0.03 + delta**2, atol=1e-9)
+    scatter = [row for row in plate.rows if row[3] == "DFT"]
+    assert len(scatter) == 3
+    assert float(scatter[2][4]) == 0
