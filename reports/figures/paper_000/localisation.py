@@ -2,7 +2,8 @@
 
 The curves are the paper's polynomials. Below each, how often our sheets have such a value: what a relation
 says of a sheet rests on where its atoms are. Our own values, by density functional theory, are drawn where
-`localisation.csv` lies in the results (`datasets.structures.analysis.localisation_by_dft.write_localisation`).
+`localisation.csv` lies in the results (`write_localisation` of
+`datasets.structures.analysis.localisation_by_dft`).
 """
 
 from __future__ import annotations
@@ -114,10 +115,8 @@ def measured(path: Path) -> dict[str, FloatArray]:
         return {}
     with path.open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
-    columns = {
-        **{variable: variable for variable, _, _ in VARIABLES},
-        "localisation": f"localisation_{ABOVE}",
-    }
+    columns: dict[str, str] = {variable: variable for variable, _, _ in VARIABLES}
+    columns["localisation"] = f"localisation_{ABOVE}"
     return {name: np.array([float(row[head]) for row in table]) for name, head in columns.items()}
 
 
