@@ -45,17 +45,20 @@ def plate(collection: Collection, cache: Path) -> Plate:
     middles = [found.middle[:, :2] for found in bonds]
     for label, title, where, values, limits, diverging in (
         ("Δz (Å)", "Δz", places, heights, centred_limits(*heights), True),
-        ("δ", "Bond change δ", middles, changes, centred_limits(*changes), True),
+        ("δ (%)", "Bond change δ", middles, changes, centred_limits(*changes), True),
         ("g", "Slope g", places, slopes, (0.0, top), False),
         ("ELF", "Published ELF", places, localised, levels, False),
     ):
         for what, points, value in zip(("truth", "answer"), where, values, strict=True):
             text = f"{title}, {what}" if what == "truth" or len(title) < 9 else what.capitalize()
-            panels.append(panel(text, Map(points, value, limits, label, diverging), bar=not panels))
+            factor = 100 if "%" in label else 1
+            ends = (factor * limits[0], factor * limits[1])
+            one_map = Map(points, factor * value, ends, label, diverging)
+            panels.append(panel(text, one_map, bar=not panels))
         for by, value in zip(("truth", name), values, strict=True):
             here = value[np.isfinite(value)]
-            rows.append((label, "mean", str(len(here)), by, words.number(float(here.mean()), 4), "", ""))
-            rows.append((label, "rms", str(len(here)), by, words.number(_rms(here), 4), "", ""))
+            rows.append((title, "mean", str(len(here)), by, words.number(float(here.mean()), 4), "", ""))
+            rows.append((title, "rms", str(len(here)), by, words.number(_rms(here), 4), "", ""))
     panels.append(_bond_histogram(*changes))
     panels.append(_slope_scatter(one, slopes))
     return Plate(
@@ -117,6 +120,7 @@ def _slope_scatter(one: Pictured, slopes: list[FloatArray]) -> Panel:
             markersize=2,
             markeredgewidth=0,
             alpha=0.4,
+            rasterized=True,
             color=style.method("ours", 0).colour,
         )
         r = float(np.corrcoef(true, found)[0, 1])

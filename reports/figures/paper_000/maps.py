@@ -94,6 +94,7 @@ def draw(ax: Axes, one: Map, bar: bool) -> None:
             offset_transform=ax.transData,
             facecolors=face,
             linewidths=0,
+            rasterized=True,
         )
         ax.add_collection(dots, autolim=False)
     if bar:

@@ -39,6 +39,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
             for key, _ in COMPONENTS
         )
     )
+    percent = (100 * limits[0], 100 * limits[1])
     panels: list[Panel] = []
     rows: list[tuple[str, ...]] = [words.HEAD]
     name = words.name(collection, one.method)
@@ -52,7 +53,11 @@ def plate(collection: Collection, cache: Path) -> Plate:
         ]
         places = (true_places, found_places)
         for what, place, value in zip(("truth", "answer"), places, values, strict=True):
-            panels.append(panel(f"{sign}, {what}", Map(place.sites, value, limits, sign), bar=not panels))
+            panels.append(
+                panel(
+                    f"{sign}, {what}", Map(place.sites, 100 * value, percent, f"{sign} (%)"), bar=not panels
+                )
+            )
         n = str(len(i))
         correlation = float(np.corrcoef(values[0][i], values[1][j])[0, 1])
         off = float(np.sqrt(np.mean((values[0][i] - values[1][j]) ** 2)))
@@ -102,8 +107,9 @@ def _histogram(sign: str, true: FloatArray, found: FloatArray, limits: tuple[flo
             share = 100 * np.histogram(values, edges)[0] / len(values)
             ax.stairs(share, edges, fill=fill, color=colour, linewidth=1.2, label=label)
         for edge in (-STRAIN_RANGE, STRAIN_RANGE):
-            ax.axvline(edge, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
+            ax.axvline(edge, ymax=0.76, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
+        ax.set_ylim(0, 1.3 * ax.get_ylim()[1])
         ax.set(xlim=(edges[0], edges[-1]), xlabel=sign, ylabel="Share of sites (%)")
-        ax.legend(loc="upper left", handlelength=1.0, borderaxespad=0, borderpad=0)
+        ax.legend(loc="upper left", ncols=2, handlelength=1.0, borderaxespad=0, borderpad=0)
 
     return Panel(draw, f"Shear {sign}", wide=6, height=(2.05, 2.3))
