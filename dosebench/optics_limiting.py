@@ -145,6 +145,7 @@ def optics_lines(report: dict[str, Any]) -> list[str]:
             )
     lines += [
         "flat and this sheet: with the energy of graphene; best and worst by this sheet, levelled; x, y too",
+        "this sheet: about it, up or down known; which of the two it is only the frame alone tells",
         f"aberrations fitted too, {report['at']:g} e⁻/Å², the card's setting: z as it is, and levelled",
     ]
     for row in report["unknown"]:

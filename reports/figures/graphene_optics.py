@@ -82,7 +82,7 @@ def _map(ax: Axes, values: xr.DataArray, card: Setting, best: Setting, title: st
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )  # fmt: skip
     ax.set(xlabel="Defocus (Å)", ylabel="Cs (µm)", title=title)
-    ax.figure.colorbar(image, ax=ax, extend="max", pad=0.02, format="%.3f")
+    ax.figure.colorbar(image, ax=ax, extend="max", pad=0.02, format="%.4g")
 
 
 def _against_dose(ax: Axes, grid: xr.Dataset, card: Setting, best: Setting) -> None:
