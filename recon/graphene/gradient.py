@@ -1,6 +1,6 @@
 """Rippling graphene in three dimensions from one frame, by Bayes' rule: reconstructor `multislice-map`.
 
-1. x and y: the lattice, bent as its local phases say, and the sites that are occupied (`topology`).
+1. x and y: the lattice, bent as its local phases say, the sites that are occupied, turned bonds (`topology`).
 2. A flat sheet there descends to the most probable one nearby (`descent`): Poisson likelihood of the raw
    counts through `multislice`, times exp(−E/kT) with Tersoff's energy (`prior`).
 3. Sheets are drawn from the posterior (`sampling`) hot at first, so that ripples may turn over, then at the
@@ -68,9 +68,9 @@ class MultisliceMAP(Reconstructor):
     one that the sheet shows; `defocus` and `Cs`: `nominal`, or `refine`. Every atom of the answer has
     `covariance` (9: a 3 × 3 matrix) [Å²].
 
-    It takes one sheet of threefold bonded carbon, as it is seen from above; what is on it, a second layer or
-    a turned bond is not in its model. It solves dense systems in 3 n_atoms unknowns, so that time grows
-    as n_atoms³ and memory as n_atoms². Only the first frame of a series is used.
+    It takes one sheet of carbon, vacancies and turned bonds as `topology` finds them, as it is seen from
+    above; what is on it, or a second layer, is not in its model. It solves dense systems in 3 n_atoms
+    unknowns, so that time grows as n_atoms³ and memory as n_atoms². Only the first frame of a series is used.
     """
 
     name: ClassVar[str] = "multislice-map"
