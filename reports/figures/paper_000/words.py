@@ -45,7 +45,8 @@ def interval(series: Sequence[Series], n_replicates: str) -> str:
             f"Error bars: {100 * LEVEL:g} % Student interval of the mean over at most n = {len(series)} "
             f"sheets, each the mean of its {n_replicates} noise replicates."
         )
-    return f"Error bars: {100 * LEVEL:g} % Student interval of the mean over n = {n_replicates} noise replicates."
+    level = f"{100 * LEVEL:g} % Student interval of the mean"
+    return f"Error bars: {level} over n = {n_replicates} noise replicates."
 
 
 def replicates(series: Sequence[Series], method: str) -> str:
