@@ -362,8 +362,8 @@ def report(names: tuple[str, ...], structures: bool, out: Path | None, root: str
     type=click.Choice(["small", "full"]),
     default="small",
     show_default=True,
-    help="What to run: small siblings (presets graphene-smoke, paper-003-small), or specimens as large as the "
-    "paper's (graphene and graphene-series, paper-003).",
+    help="What to run: small siblings (presets graphene-smoke, paper-003-small), or specimens as large as "
+    "the paper's (graphene and graphene-series, paper-003).",
 )
 @click.option(
     "--results",
