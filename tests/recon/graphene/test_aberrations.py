@@ -48,7 +48,7 @@ def test_its_standard_errors_are_those_of_many_draws(
 ) -> None:
     found = []
     for seed in range(12):
-        frame = frame_of(flake, dose=2e4, n=72, lens=LENS, seed=seed)
+        frame = frame_of(flake, dose=2e4, n=96, lens=LENS, seed=seed)
         found.append(
             fit_spherical_aberration(frame["counts"].values[0], flake.positions, 1e4, models_of(frame))
         )

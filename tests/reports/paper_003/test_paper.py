@@ -121,9 +121,7 @@ def test_the_command_draws_from_results_or_runs_its_preset(
         reconstructors=("fbp",),
     )
     (tmp_path / "mine.yaml").write_text(preset.to_yaml())
-    monkeypatch.setitem(
-        paper.PAPERS, "003", replace(paper.PAPERS["003"], presets={"small": ("mine.yaml",)})
-    )
+    monkeypatch.setitem(paper.PAPERS, "003", replace(paper.PAPERS["003"], presets={"small": ("mine.yaml",)}))
     from benchmarks import grid
 
     monkeypatch.setattr(grid, "run", lambda *given, **named: run(*given, **named, n_workers=0))
