@@ -86,7 +86,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
     else:
         notes.append(
             f"No {MEASURED} of our own density functional theory lies in {collection.folder}; "
-            "`write_localisation` of datasets.structures.analysis.localisation_by_dft makes it (extra dft)."
+            "`python -m reports.localisation` makes it (extra dft)."
         )
     return Plate(
         key="fig-6",
