@@ -94,8 +94,8 @@ def _move_in(target: str, path: str) -> None:
         raise StoreError(f"{path}: something else is there already; move it away first") from error
 
 
-def read_piece(url: str) -> xr.Dataset:
-    """The piece at `url`, in memory.
+def read_piece(url: str, *, lazy: bool = False) -> xr.Dataset:
+    """The piece at `url`, in memory, or if `lazy` with arrays that are read as they are used.
 
     Raises `StoreError` when it is missing, damaged, truncated, or written with a newer schema.
     """
@@ -118,8 +118,8 @@ def read_piece(url: str) -> xr.Dataset:
             raise _damaged(url, f"{name} is {'not what was written' if name in found else 'missing'}")
     store = LocalStore(path, read_only=True) if isinstance(fs, LocalFileSystem) else FsspecStore.from_url(url)
     try:
-        with xr.open_zarr(store, consolidated=False, chunks=None) as stored:
-            data = stored.load()
+        stored = xr.open_zarr(store, consolidated=False, chunks=None)
+        data = stored if lazy else stored.load()
     except (ValueError, RuntimeError, KeyError) as error:  # a chunk whose checksum is off
         raise _damaged(url, str(error)) from error
     del data.attrs[MANIFEST]

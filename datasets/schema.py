@@ -7,7 +7,7 @@ an image is `[y, x]`; a tilt is an active rotation of the specimen (`rotations`)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,14 @@ EULER_SEQUENCE = "ZYX"
 
 @dataclass(frozen=True)
 class Modality:
-    """The axes of one kind of measurement: `dims` of `counts`, and for each coordinate its dimension and
-    unit.
+    """The axes of one kind of measurement: `dims` of `counts`, for each coordinate its dimension and unit,
+    and the dimensions of what may be recorded `beside`, also in electrons.
     """
 
     name: str
     dims: tuple[str, ...]
     coords: Mapping[str, tuple[str, str]]
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _ANGLES = {"phi": ("tilt", "deg"), "theta": ("tilt", "deg"), "psi": ("tilt", "deg")}
@@ -49,6 +50,7 @@ MODALITIES: dict[str, Modality] = {
             "ky": ("ky", "1/Å"),
             "kx": ("kx", "1/Å"),
         },
+        beside={"adf": ("tilt", "scan")},
     ),
     "hrtem": Modality("hrtem", ("frame", "y", "x"), {"time": ("frame", "ms"), **_PIXELS}),
 }
@@ -73,15 +75,17 @@ OPTICS_ATTRS = (
     "focal_spread",
     "detector_inner_mrad",
     "detector_outer_mrad",
+    "detector_binning",
     "source_sigma",
     "convergence_mrad",
     "aperture_mrad",
     "psf_sigma",
     "dqe",
 )
-"""Optional: energy_eV [eV], angles [mrad], defocus, Cs, focal_spread and source_sigma [Å]; of an HRTEM frame
-also the semiangles of illumination and objective aperture [mrad], the detector's point spread (standard
-deviation, beside the square of the pixel) [pixel], and the part of the electrons that it counts."""
+"""Optional: energy_eV [eV], angles [mrad], defocus, Cs, focal_spread and source_sigma [Å]; of diffraction
+patterns detector_binning: of how many points along each axis, evenly spaced within it, a pixel is the sum; of
+an HRTEM frame also the semiangles of illumination and objective aperture [mrad], the detector's point spread
+(standard deviation, beside the square of the pixel) [pixel], and the part of the electrons that it counts."""
 
 
 def make_measurement(
@@ -94,12 +98,14 @@ def make_measurement(
     background: float,
     elements: Sequence[str],
     optics: Mapping[str, float] | None = None,
+    beside: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> xr.Dataset:
     """A checked measurement from plain arrays.
 
     `counts` has the modality's dimensions (`MODALITIES[modality].dims`) in electrons per pixel; `coords`
-    holds every coordinate of the modality in its unit. `dose_per_area` [e⁻/Å²] is per image. Raises
-    `InputError`.
+    holds every coordinate of the modality in its unit. `dose_per_area` [e⁻/Å²] is per image. `beside` is what
+    else was recorded (`Modality.beside`): of a 4D-STEM series `adf`, the electrons on an annular detector.
+    Raises `InputError`.
     """
     if modality not in MODALITIES:
         raise unknown_name("modality", modality, MODALITIES)
@@ -122,6 +128,10 @@ def make_measurement(
                 f"but counts has {data.sizes[dim]} along {dim!r}"
             )
         data = data.assign_coords({name: (dim, values, {"units": units})})
+    for name, values in (beside or {}).items():
+        if name not in kind.beside:
+            raise unknown_name(f"variable of a {modality} measurement", name, kind.beside)
+        data[name] = (kind.beside[name], values, {"units": "electron"})
     data.attrs = {
         "modality": modality,
         "schema_version": SCHEMA_VERSION,
@@ -150,8 +160,11 @@ def check_measurement(data: xr.Dataset, *, where: str = "measurement") -> None:
     name = data.attrs["modality"]
     if name not in MODALITIES:
         raise InputError(f"{where}: {unknown_name('modality', str(name), MODALITIES)}")
-    _check_axes(data, MODALITIES[name], where)
-    _check_counts(data["counts"].values, where)
+    kind = MODALITIES[name]
+    _check_axes(data, kind, where)
+    for variable in ("counts", *kind.beside):
+        if variable in data:
+            _check_counts(data[variable].values, f"{where}: {variable}")
     _check_attributes(data.attrs, where)
 
 
@@ -176,10 +189,15 @@ def _check_axes(data: xr.Dataset, kind: Modality, where: str) -> None:
             raise InputError(f"{where}: coordinate {coord!r} must have units {units!r}, it has {found!r}")
         if not np.isfinite(data[coord].values).all():
             raise InputError(f"{where}: coordinate {coord!r} holds a value that is not finite")
-    for axis in sorted({"x", "y"} & set(kind.coords)):
+    for beside, dims in kind.beside.items():
+        if beside in data and data[beside].dims != dims:
+            raise InputError(f"{where}: {beside} has dimensions {data[beside].dims}, it must have {dims}")
+    for axis in sorted({"x", "y", "kx", "ky"} & set(kind.coords)):
         step = np.diff(data[axis].values)
         if step.size and (step.min() <= 0 or np.ptp(step) > 1e-3 * step.mean()):
             raise InputError(f"{where}: coordinate {axis!r} must increase in even steps")
+        if axis in ("kx", "ky"):
+            continue
         size = float(data.attrs["pixel_size"])
         if step.size and abs(step.mean() - size) > 1e-3 * size:
             raise InputError(
@@ -189,13 +207,11 @@ def _check_axes(data: xr.Dataset, kind: Modality, where: str) -> None:
 
 def _check_counts(counts: npt.NDArray[Any], where: str) -> None:
     if counts.dtype.kind not in "uif":
-        raise InputError(f"{where}: counts must be numbers, not {counts.dtype}")
+        raise InputError(f"{where} must be numbers, not {counts.dtype}")
     if counts.dtype.kind == "f" and not np.isfinite(counts).all():
-        raise InputError(
-            f"{where}: counts holds {np.count_nonzero(~np.isfinite(counts))} values that are not finite"
-        )
+        raise InputError(f"{where} holds {np.count_nonzero(~np.isfinite(counts))} values that are not finite")
     if counts.dtype.kind != "u" and counts.min() < 0:
-        raise InputError(f"{where}: counts holds {np.count_nonzero(counts < 0)} negative values")
+        raise InputError(f"{where} holds {np.count_nonzero(counts < 0)} negative values")
 
 
 def _check_attributes(attrs: Mapping[str, Any], where: str) -> None:

@@ -16,12 +16,12 @@ import xarray as xr
 
 from datasets.catalog import DatasetCard
 from datasets.errors import InputError
-from datasets.imaging.detector import draw_counts, mean_counts, noise_seed
-from datasets.schema import make_measurement
-from datasets.store import DatasetStore
+from datasets.imaging.detector import mean_counts, noise_seed
+from datasets.schema import MODALITIES, make_measurement
+from datasets.store import DatasetStore, smallest_unsigned
 from datasets.structures import make_structure
 
-SERIES = {"adf": "adf_series", "hrtem": "hrtem_series"}
+SERIES = {"4dstem": "diffraction_series", "adf": "adf_series", "hrtem": "hrtem_series"}
 """Modality → the module of `datasets.imaging` that has its `check`, `check_field_of_view`, `expected` and
 `optics`."""
 
@@ -68,7 +68,7 @@ def simulate(
         series.check_field_of_view(card, atoms)
         store.write_truth(atoms)
         store.write_expected(series.expected(store, store.truth(), progress))
-    expected = store.expected()
+    expected = store.expected(lazy=True)
     elements = sorted(set(store.truth().symbols))
     for dose, replicate in missing:
         store.write_counts(_measure(card, expected, elements, dose, replicate), dose, replicate)
@@ -81,12 +81,12 @@ def _measure(
     series = series_module(card)
     noise_free = bool(np.isinf(dose))
     stated = NOISE_FREE_DOSE if noise_free else dose
-    counts: npt.NDArray[np.float64 | np.int64]
-    if noise_free:
-        counts = mean_counts(expected["expected"].values, stated, card.background)
-    else:
-        seed = noise_seed(card.name, dose, replicate)
-        counts = draw_counts(expected["expected"].values, dose, card.background, seed)
+    rng = None if noise_free else np.random.default_rng(noise_seed(card.name, dose, replicate))
+    counts = _counts(expected["expected"], stated, card.background, rng)
+    beside = {
+        name: _counts(expected[f"expected_{name}"], stated, 0.0, rng)
+        for name in MODALITIES[card.imaging.modality].beside
+    }
     data = make_measurement(
         card.imaging.modality,
         counts,
@@ -96,8 +96,27 @@ def _measure(
         background=card.background,
         elements=elements,
         optics=series.optics(card),
+        beside=beside,
     )
     data.attrs.update(engine=card.imaging.engine, dataset=card.name, replicate=replicate)
     if noise_free:
         data.attrs["noise_free"] = 1
     return data
+
+
+def _counts(
+    expected: xr.DataArray, dose: float, background: float, rng: np.random.Generator | None
+) -> npt.NDArray[np.generic]:
+    """Counts of `expected`, image by image so that little more than they is in memory; without `rng` those
+    expected, as float32 where patterns make many of them.
+    """
+    exact = np.float32 if "kx" in expected.dims else np.float64
+    images: list[npt.NDArray[np.generic]] = []
+    for index in range(len(expected)):
+        mean = mean_counts(expected[index].values, dose, background)
+        if rng is None:
+            images.append(mean.astype(exact))
+        else:
+            drawn = rng.poisson(mean)
+            images.append(drawn.astype(smallest_unsigned(drawn)))
+    return np.stack(images)

@@ -79,22 +79,28 @@ class DatasetStore:
         return dataset_to_atoms(read_piece(self._truth_url))
 
     def write_expected(self, expected: xr.Dataset) -> None:
-        """Store noise-free images: variable `expected` [electron per pixel and unit dose], (tilt, y, x)."""
-        data = expected.astype({"expected": np.float32})
+        """Store noise-free images: variable `expected` [electron per pixel and unit dose], an image or a tilt
+        to a chunk. Arrays of dask are computed as they are written.
+        """
+        data = expected.assign(expected=expected["expected"].astype(np.float32, keep_attrs=True))
         write_piece(self._expected_url, data, chunks={"expected": (1, *data["expected"].shape[1:])})
 
-    def expected(self) -> xr.Dataset:
-        """The noise-free images per unit dose."""
-        return read_piece(self._expected_url)
+    def expected(self, *, lazy: bool = False) -> xr.Dataset:
+        """The noise-free images per unit dose; if `lazy`, read only as they are used."""
+        return read_piece(self._expected_url, lazy=lazy)
 
     def write_counts(self, measurement: xr.Dataset, dose: float, replicate: int) -> None:
         """Store the counts of one dose and replicate, as the smallest unsigned integer that holds them; those
-        without noise, at an infinite dose, as float64.
+        without noise, at an infinite dose, as floats.
         """
         check_measurement(measurement, where=self.card.name)
         counts = measurement["counts"]
-        kind = np.dtype(np.float64) if np.isinf(dose) else smallest_unsigned(counts.values)
-        data = measurement.assign(counts=counts.astype(kind, keep_attrs=True))
+        data = measurement
+        if not np.isinf(dose):
+            kinds = {name: smallest_unsigned(values.values) for name, values in measurement.data_vars.items()}
+            data = measurement.assign(
+                {name: measurement[name].astype(kind, keep_attrs=True) for name, kind in kinds.items()}
+            )
         write_piece(self.counts_url(dose, replicate), data, chunks={"counts": (1, *counts.shape[1:])})
 
     def measurement(self, dose: float, replicate: int) -> xr.Dataset:

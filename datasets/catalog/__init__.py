@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from datasets.cards import Card, load_card, parse_card
-from datasets.catalog.acquisition import AdfCard, HrtemCard, ImagingCard, TiltCard
+from datasets.catalog.acquisition import AdfCard, FourDStemCard, HrtemCard, ImagingCard, TiltCard
 from datasets.catalog.imperfections import APPLIES, ImperfectionCard
 from datasets.catalog.overrides import format_override, in_words_of_names, override
 from datasets.errors import InputError, unknown_name
@@ -22,6 +22,7 @@ __all__ = [
     "AdfCard",
     "DatasetCard",
     "Expected",
+    "FourDStemCard",
     "HrtemCard",
     "ImagingCard",
     "ImperfectionCard",
@@ -119,7 +120,7 @@ class DatasetCard(Card):
         for name in self.imperfections.foreign_to(modality):
             known = ", ".join(APPLIES[modality])
             raise ValueError(f"{name} is no imperfection of {modality} images, which may have {known}")
-        if isinstance(self.imaging, AdfCard) and not len(self.theta()):
+        if self.is_tilt_series and not len(self.theta()):
             wedge = self.imperfections.missing_wedge
             raise ValueError(f"a missing_wedge of {wedge:g}° leaves no tilt of the series")
         return self
@@ -134,6 +135,29 @@ class DatasetCard(Card):
         return self.imaging
 
     @property
+    def four_d_stem(self) -> FourDStemCard:
+        """The acquisition where it is a 4D-STEM tilt series; raises `InputError` where it is another."""
+        if not isinstance(self.imaging, FourDStemCard):
+            raise InputError(
+                f"dataset {self.name}: this needs a 4dstem series, its images are {self.imaging.modality}"
+            )
+        return self.imaging
+
+    @property
+    def is_tilt_series(self) -> bool:
+        """Whether there is an image, or a scan of patterns, for each of several tilts."""
+        return not isinstance(self.imaging, HrtemCard)
+
+    @property
+    def tilts(self) -> TiltCard:
+        """The nominal tilts; raises `InputError` where there are none."""
+        if isinstance(self.imaging, HrtemCard):
+            raise InputError(
+                f"dataset {self.name}: this needs a tilt series, its images are {self.imaging.modality}"
+            )
+        return self.imaging.tilts
+
+    @property
     def hrtem(self) -> HrtemCard:
         """The acquisition where it is an HRTEM frame; raises `InputError` where it is another."""
         if not isinstance(self.imaging, HrtemCard):
@@ -145,7 +169,7 @@ class DatasetCard(Card):
     @property
     def n_images(self) -> int:
         """How many images a measurement of this dataset has."""
-        return len(self.theta()) if isinstance(self.imaging, AdfCard) else 1
+        return len(self.theta()) if self.is_tilt_series else 1
 
     @property
     def frame(self) -> int:
@@ -158,14 +182,16 @@ class DatasetCard(Card):
 
     def theta(self) -> npt.NDArray[np.float64]:
         """The nominal angles [deg] of the images that are recorded, (n_recorded,)."""
-        theta = self.adf.tilts.theta()
+        theta = self.tilts.theta()
         return theta[self.imperfections.recorded(theta)]
 
     def finer(self) -> int:
         """How many times as densely as recorded the images are computed: more than once only where they are
         displaced and the pixels are too coarse for that (`AdfCard.finer`).
         """
-        return self.adf.finer() if self.imperfections.displaces else 1
+        return (
+            self.imaging.finer() if isinstance(self.imaging, AdfCard) and self.imperfections.displaces else 1
+        )
 
     def structure_key(self) -> str:
         """Content key of the structure."""
@@ -175,8 +201,11 @@ class DatasetCard(Card):
         """Content key of what multislice computes: structure, acquisition, and the imperfections that reach
         into it.
         """
-        errors = self.imperfections.model_dump(include={"seed", "tilt_rms", "defocus_range"})
-        if not (self.imperfections.tilt_rms or self.imperfections.defocus_range):
+        reaching = {"tilt_rms", "defocus_range"}
+        if isinstance(self.imaging, FourDStemCard):
+            reaching |= {"shift_range"}  # there are no pixels that could be moved afterwards
+        errors = self.imperfections.model_dump(include={"seed", *reaching})
+        if not any(getattr(self.imperfections, name) for name in reaching):
             errors = {}
         content = [self.structure.content(), self.imaging.model_dump(), errors]
         return content_key(content if self.finer() == 1 else [*content, {"finer": self.finer()}])

@@ -21,6 +21,7 @@ APPLIES: Mapping[str, tuple[str, ...]] = {
         "drift_rms",
         "missing_wedge",
     ),
+    "4dstem": ("tilt_rms", "defocus_range", "shift_range", "intensity_rms", "missing_wedge"),
     "hrtem": ("defocus_range", "intensity_rms", "shading_rms", "gain_rms", "dead_pixels"),
 }
 """The imperfections that an acquisition of each modality may have, beside their seed."""

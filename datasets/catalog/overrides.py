@@ -32,12 +32,15 @@ _RENAMED: Mapping[str, Path] = {
     "background": ("background",),
 }
 
+_TILTS: Mapping[str, Path] = {
+    "tilt_start": ("imaging", "tilts", "start"),
+    "tilt_stop": ("imaging", "tilts", "stop"),
+    "n_tilts": ("imaging", "tilts", "n"),
+}
+
 _OF_MODALITY: Mapping[str, Mapping[str, Path]] = {
-    "adf": {
-        "tilt_start": ("imaging", "tilts", "start"),
-        "tilt_stop": ("imaging", "tilts", "stop"),
-        "n_tilts": ("imaging", "tilts", "n"),
-    },
+    "adf": _TILTS,
+    "4dstem": _TILTS,
     "hrtem": {"frame": ("structure", "parameters", "snapshot")},
 }
 """What only datasets of a modality have: a frame is the same sheet, that many frames later."""
@@ -120,7 +123,7 @@ def format_override(card: DatasetCard, changed: DatasetCard, given: Mapping[str,
         if before != after or (option in KEPT and option in given):
             said[option] = _plain(after)
     if "tilt_start" in said or "tilt_stop" in said:
-        tilts = changed.adf.tilts
+        tilts = changed.tilts
         if tilts.start == -tilts.stop:
             said.pop("tilt_start", None)
             said.pop("tilt_stop", None)

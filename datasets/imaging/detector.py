@@ -19,7 +19,7 @@ from abtem.core.energy import energy2wavelength
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from datasets.catalog import AdfCard, ImperfectionCard
+from datasets.catalog import AdfCard, FourDStemCard, ImperfectionCard
 from datasets.errors import InputError
 from datasets.schema import EULER_SEQUENCE
 
@@ -29,13 +29,13 @@ ANTIALIAS = 2 / 3
 """Fraction of the Nyquist frequency that multislice keeps (abTEM's rule)."""
 
 
-def carried_angle(imaging: AdfCard) -> float:
+def carried_angle(imaging: AdfCard | FourDStemCard) -> float:
     """The largest scattering angle [mrad] that the sampling of the potential carries without aliasing."""
     wavelength = float(energy2wavelength(imaging.energy_eV))
-    return ANTIALIAS * wavelength / (2 * imaging.potential_sampling) * 1e3
+    return ANTIALIAS * wavelength / (2 * imaging.sampling) * 1e3
 
 
-def detector_angles(imaging: AdfCard) -> tuple[float, float]:
+def detector_angles(imaging: AdfCard | FourDStemCard) -> tuple[float, float]:
     """Inner and outer detector angle [mrad]; the outer one is clipped to what the sampling carries.
 
     What is scattered further is lost in the papers' simulations too, which use the same rule; clipping says

@@ -147,7 +147,7 @@ def test_a_mistake_is_answered_in_one_sentence(sheet: tuple[str, str], given: st
 def test_what_belongs_to_another_modality_is_refused(sheet: tuple[str, str]) -> None:
     with pytest.raises(InputError, match=r"unknown option 'dead_pixels'"):
         load_dataset("cuau-150[dead_pixels=0.1]")
-    with pytest.raises(InputError, match="this needs an adf tilt series, its images are hrtem"):
+    with pytest.raises(InputError, match="this needs a tilt series, its images are hrtem"):
         card(sheet).theta()
     path = Path(sheet[0])
     for old, new, sentence in (
