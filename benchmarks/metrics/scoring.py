@@ -17,6 +17,7 @@ from benchmarks.metrics.over_limit import limit_scores
 from benchmarks.metrics.position import position_scores
 from benchmarks.metrics.published import PUBLISHED_CUTOFF, published_scores
 from benchmarks.metrics.residual import residual_scores
+from benchmarks.metrics.rings import is_network, ring_scores
 from benchmarks.metrics.sheet import is_sheet, sheet_scores
 from benchmarks.metrics.tracing import tracing_scores
 from datasets.errors import InputError
@@ -77,6 +78,7 @@ def score_match(
         **published_scores(answer, truth, cutoff=scoring.published_cutoff),
         **({} if limit is None else limit_scores(match, limit)),
         **({**sheet_scores(answer, truth), **defect_scores(answer, truth)} if is_sheet(truth) else {}),
+        **(ring_scores(match, answer, truth) if is_network(truth) else {}),
     }
     return scores, match
 
