@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -25,10 +23,11 @@ from recon.align.angles import refine_angles
 from recon.align.blur import BlurredProjector, excess_blur
 from recon.align.reprojection import default_solver
 from recon.align.series import Align, align
-from recon.atoms.classify import Classify, by_atomic_number, classify, closest_approach
+from recon.atoms.classify import Classify
+from recon.atoms.from_volume import atoms_from_volume
 from recon.atoms.refinement import Reclassify, Refine, reclassify_atoms, refine_atoms
-from recon.atoms.trace import trace
 from recon.base import Callback, Reconstruction, Reconstructor, Status
+from recon.memory import peak_memory
 from recon.preprocess.background import Background, subtract_background
 from recon.preprocess.denoise import Denoise, denoise
 from recon.preprocess.noise import Noise, estimate_noise
@@ -177,7 +176,7 @@ class TomographicReconstructor(Reconstructor):
             )
             stats |= figures
         stats["seconds"] = time.perf_counter() - start
-        stats["peak_memory"] = _peak_memory()
+        stats["peak_memory"] = peak_memory()
         return Reconstruction(atoms, volume, status, status.sentence, stats, alignment.as_dataset())
 
     def _prepare(
@@ -217,18 +216,15 @@ class TomographicReconstructor(Reconstructor):
         return self._atoms(_with_coordinates(volume, geometry), list(measurement.attrs["elements"]))
 
     def _atoms(self, volume: xr.DataArray, elements: list[str]) -> Atoms:
-        min_distance = self.min_distance
-        if min_distance is None:
-            min_distance = closest_approach(elements)
-        threshold = self.min_height * max(float(volume.max()), 0.0)
-        peaks = trace(volume, min_distance=min_distance, threshold=threshold, sigma=self.trace_sigma)
-        radii = (self.cluster_radius, self.split_radius, self.species_radius)
-        labels, intensities = classify(volume, peaks, elements, method=self.classify, radii=radii)
-        atom = labels >= 0
-        symbols = np.array(by_atomic_number(elements))[labels[atom]]
-        atoms = Atoms(symbols=list(symbols), positions=peaks.positions[atom])
-        atoms.set_array("intensity", intensities[atom])
-        return atoms
+        return atoms_from_volume(
+            volume,
+            elements,
+            min_height=self.min_height,
+            min_distance=self.min_distance,
+            sigma=self.trace_sigma,
+            method=self.classify,
+            radii=(self.cluster_radius, self.split_radius, self.species_radius),
+        )
 
     def _refined(
         self,
@@ -293,9 +289,3 @@ def _with_coordinates(volume: torch.Tensor, geometry: Geometry) -> xr.DataArray:
         coords=coords,
         attrs={"units": "electron"},
     )
-
-
-def _peak_memory() -> float:
-    """The most memory [byte] that this process has held so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

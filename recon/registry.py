@@ -29,6 +29,8 @@ BUILT_IN = {
     "resire-fourier": "recon.tomography.resire_fourier:RESIREFourier",
     "genfire": "recon.tomography.genfire:GENFIRE",
     "poisson-ml": "recon.atoms.likelihood:PoissonML",
+    "mset": "recon.ptychography.mset:MSET",
+    "sset": "recon.ptychography.mset:SSET",
     "multislice-map": "recon.graphene.gradient:MultisliceMAP",
     "graphene-flat": "recon.graphene.initial:FlatGraphene",
     "graphene-pcd": "recon.graphene.initial:ChargeDensityGraphene",

@@ -51,6 +51,7 @@ def classify(
     *,
     method: Classify = "mixture",
     radii: tuple[int, int, int] = PUBLISHED_RADII,
+    exponent: float = Z_EXPONENT,
 ) -> tuple[Labels, FloatArray]:
     """The species of every peak and its intensity, both (n,).
 
@@ -60,7 +61,8 @@ def classify(
     outside the specimen allows (`NOISE_FACTORS`), nothing is an atom. `published` is `classify_published`
     with spheres of `radii` [fine voxel]; `k_means` has one cluster more than species, of spheres of the first
     radius, and takes the lowest for no atoms (paper 003's code for SiO2, with a radius of 4). None is told
-    how many atoms there are. Raises `InputError` for another method.
+    how many atoms there are; `mixture` starts from heights that go as the power `exponent` of the atomic
+    number, that of ADF images unless said. Raises `InputError` for another method.
     """
     if method not in get_args(Classify):
         raise InputError(f"classify must be one of {', '.join(get_args(Classify))}, not {method!r}")
@@ -74,8 +76,8 @@ def classify(
         return k_means(small, len(elements) + 1) - 1, small
     fine_voxel = float(volume["x"].values[1] - volume["x"].values[0]) / OVERSAMPLE
     intensities = sphere_sums(volume, peaks.positions, max(1, round(INTENSITY_RADIUS / fine_voxel)))
-    inside = local_density(volume, peaks, elements) >= SUPPORT_LEVEL
-    return _classify_mixture(intensities, inside, elements), intensities
+    inside = local_density(volume, peaks, elements, exponent) >= SUPPORT_LEVEL
+    return _classify_mixture(intensities, inside, elements, exponent), intensities
 
 
 def classify_intensities(intensities: FloatArray, elements: Sequence[str]) -> Labels:
@@ -101,7 +103,9 @@ def closest_approach(elements: Sequence[str]) -> float:
     return CLOSEST_APPROACH * shortest_bond(elements)
 
 
-def local_density(volume: xr.DataArray, peaks: Peaks, elements: Sequence[str]) -> FloatArray:
+def local_density(
+    volume: xr.DataArray, peaks: Peaks, elements: Sequence[str], exponent: float = Z_EXPONENT
+) -> FloatArray:
     """How much there is around each peak, (n,), relative to the densest place of the volume.
 
     The volume is cut off at the height of the lightest species, so that species count alike, and averaged by
@@ -111,7 +115,7 @@ def local_density(volume: xr.DataArray, peaks: Peaks, elements: Sequence[str]) -
     step = float(volume["x"].values[1] - volume["x"].values[0])
     numbers = [atomic_numbers[symbol] for symbol in elements]
     brightest = float(np.sort(peaks.heights)[-5:].mean())
-    ceiling = brightest * (min(numbers) / max(numbers)) ** Z_EXPONENT
+    ceiling = brightest * (min(numbers) / max(numbers)) ** exponent
     clipped = np.clip(volume.values, 0.0, ceiling)
     smooth = scipy.ndimage.gaussian_filter(clipped, 0.75 * shortest_bond(elements) / step, mode="constant")
     start = np.array([volume[name].values[0] for name in ("x", "y", "z")])
@@ -120,14 +124,17 @@ def local_density(volume: xr.DataArray, peaks: Peaks, elements: Sequence[str]) -
 
 
 def _classify_mixture(
-    intensities: FloatArray, inside: npt.NDArray[np.bool_], elements: Sequence[str]
+    intensities: FloatArray,
+    inside: npt.NDArray[np.bool_],
+    elements: Sequence[str],
+    exponent: float = Z_EXPONENT,
 ) -> Labels:
     labels = np.full(len(intensities), NON_ATOM, dtype=np.int64)
     candidates = np.flatnonzero(inside & (intensities > 0))
     if not len(candidates):
         return labels
     x = intensities[candidates]
-    mixture = fit_mixture(x, [atomic_numbers[symbol] for symbol in elements])
+    mixture = fit_mixture(x, [atomic_numbers[symbol] for symbol in elements], exponent)
     species = mixture.responsibilities[2:].argmax(axis=0)
     species[x > mixture.means[-1]] = len(mixture.means) - 1
     noise = mixture.responsibilities[:2].sum(axis=0) > 0.5

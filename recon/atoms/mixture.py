@@ -39,8 +39,9 @@ class Mixture:
     log_likelihood: float
 
 
-def fit_mixture(intensities: FloatArray, numbers: npt.ArrayLike) -> Mixture:
-    """The most likely mixture for positive `intensities` (n,) of peaks, of species with atomic `numbers`.
+def fit_mixture(intensities: FloatArray, numbers: npt.ArrayLike, exponent: float = Z_EXPONENT) -> Mixture:
+    """The most likely mixture for positive `intensities` (n,) of peaks, of species with atomic `numbers`,
+    whose intensities go about as this `exponent` of them.
 
     Noise is an exponential (what positivity leaves of empty space) plus half a Gaussian (what stands out of
     it); every species is a Gaussian. How many peaks belong to each is free and may be none, so a volume
@@ -48,7 +49,7 @@ def fit_mixture(intensities: FloatArray, numbers: npt.ArrayLike) -> Mixture:
     from each of `STARTS`; the ratios of the means and all widths are bounded, so that no species drifts
     into the noise.
     """
-    ratios = np.sort(np.asarray(numbers, dtype=np.float64)) ** Z_EXPONENT
+    ratios = np.sort(np.asarray(numbers, dtype=np.float64)) ** exponent
     ratios /= ratios[-1]
     brightest = float(np.sort(intensities)[-5:].mean())
     fits = [_maximise(intensities, ratios, start * brightest) for start in STARTS]

@@ -1,0 +1,1 @@
+"""Structure from diffraction patterns: multislice electron tomography and ptychography."""

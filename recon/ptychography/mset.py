@@ -1,0 +1,220 @@
+"""Multislice electron tomography: one potential from all diffraction patterns of a tilt series.
+
+Lee et al., Phys. Rev. Applied 19, 054062 (2023) descend from probe to probe with one fixed step
+(`mset_published`). Here all probes of a tilt make one gradient, in windows and batches, and the volume is
+updated tilt by tilt, as SART updates it by projections: V ← max(0, V − s ∇L_t(V) / c), with c the curvature
+of a specimen that fills the volume. The step s grows while the loss of a pass falls and is halved where it
+does not, so that it finds what the specimen's true thickness allows, and shrinks at the end, where tilts no
+longer agree. Slices hold several voxels.
+
+Cost of a pass: that of `waves` for every probe of every tilt, and two rotations of n³ voxels a tilt. 20 tilts
+of 32 × 32 probes, 128³ voxels, 16 slices and windows of 64²: see the README for what was measured.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from ase import Atoms
+
+from datasets.errors import InputError
+from datasets.naming import Value
+from recon.atoms.classify import Classify
+from recon.atoms.from_volume import atoms_from_volume
+from recon.atoms.spline import OVERSAMPLE
+from recon.base import Callback, Reconstruction, Reconstructor, Status
+from recon.memory import peak_memory, shortage
+from recon.optics import interaction_constant
+from recon.pipeline import MIN_TILTS
+from recon.project.projector import resolve_device
+from recon.ptychography.losses import Loss
+from recon.ptychography.mset_published import mset_published
+from recon.ptychography.scan import Scan, needs_4dstem
+from recon.ptychography.tilt_series import TiltSeries, memory_needed
+
+GROWTH = 1.3
+"""How much the step grows after a pass whose loss fell, until the first one where it did not."""
+SETTLED = 0.01
+"""A loss that rises by more than this in a pass shows a step too long, and the pass is taken back."""
+PHASE_EXPONENT = 0.7
+"""The phase of an atom goes about as this power of its atomic number: Cu and Au, O and Ba, Si and O."""
+
+Method = Literal["tilts", "published"]
+
+
+def mset(
+    series: TiltSeries,
+    n_iter: int,
+    *,
+    step: float,
+    loss: Loss,
+    rng: np.random.Generator,
+    tv: float = 0.0,
+    initial: torch.Tensor | None = None,
+    callback: Callback | None = None,
+) -> torch.Tensor:
+    """The volume of phases (n, n, n) [rad] after `n_iter` passes over the tilts, each in a new order.
+
+    A `step` of 2 is where a specimen that fills the whole volume would begin to diverge; after each pass
+    the total variation is weighed by `tv` [rad]. `callback` gets the `loss` of each pass, per pixel.
+    """
+    volume = series.zeros() if initial is None else initial.clone()
+    pixels = sum(counts.numel() for counts in series.counts)
+    before, growth = np.inf, GROWTH
+    for iteration in range(1, n_iter + 1):
+        start, total = volume, 0.0
+        for tilt in rng.permutation(len(series)):
+            value, gradient = series.gradient(volume, int(tilt), loss)
+            total += value
+            volume = torch.addcmul(volume, gradient, series.support, value=-step / series.curvature)
+            volume.clamp_(min=0)
+        if total < before:
+            step, before = step * growth, total
+            volume = less_varied(volume, tv)
+        else:
+            step, growth = step / 2, 1.0
+            if not total < (1 + SETTLED) * before:  # nor where it is not a number
+                volume = start
+        if callback is not None:
+            try:
+                callback(iteration, {"loss": total / pixels})
+            except StopIteration:
+                break
+    return volume
+
+
+def less_varied(volume: torch.Tensor, tv: float) -> torch.Tensor:
+    """The proximal point of `tv` times the total variation, by Chambolle (J. Math. Imaging Vis. 20, 89)."""
+    if tv == 0:
+        return volume
+    from skimage.restoration import denoise_tv_chambolle
+
+    return torch.as_tensor(denoise_tv_chambolle(volume.cpu().numpy(), weight=tv)).to(volume)
+
+
+@dataclass(frozen=True)
+class MSET(Reconstructor):
+    """Multislice electron tomography, then tracing and classification.
+
+    Fields: `n_iter` passes; `step` (`mset`, or of the published descent [V]); `method`, by `tilts` or as
+    `published`; `loss` (`recon.ptychography.losses`); `slice_thickness` [Å]; `voxel` [Å], by default what
+    just carries the detector's edge; `tv`, weight of the total variation [rad]; `blur`, standard deviation of
+    the Gaussian [Å] that the volume is smoothed by before tracing; `min_height`, the least height of a
+    maximum relative to the greatest; `min_distance` between atoms [Å] (by default
+    `recon.atoms.classify.closest_approach`); `classify` (`recon.atoms.classify`); `device`, a PyTorch device
+    or "auto".
+    """
+
+    name: ClassVar[str] = "mset"
+    reference: ClassVar[str] = "Lee et al., Phys. Rev. Applied 19, 054062 (2023)"
+    variants: ClassVar[Mapping[str, Mapping[str, Value]]] = {
+        "published": {
+            "method": "published",
+            "n_iter": 50,
+            "step": 100.0,
+            "loss": "amplitude",
+            "slice_thickness": 0.4,
+            "blur": 0.3,
+            "classify": "published",
+        }
+    }
+    """Constants of paper 004: step 100, slices of one voxel; the number of iterations is not stated there."""
+
+    n_iter: int = 10
+    step: float = 1.5
+    method: Method = "tilts"
+    loss: Loss = "mixed"
+    slice_thickness: float = 2.0
+    voxel: float | None = None
+    tv: float = 0.0
+    blur: float = 0.35
+    min_height: float = 1e-3
+    min_distance: float | None = None
+    classify: Classify = "mixture"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("n_iter", "step", "slice_thickness", "voxel", "min_distance"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} must be positive, not {value}")
+        for name in ("tv", "blur", "min_height"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must not be negative, it is {getattr(self, name)}")
+
+    def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
+        """Whether this is a 4D-STEM tilt series of at least `MIN_TILTS` tilts that fits into memory."""
+        fits, reason = needs_4dstem(self.name, measurement, MIN_TILTS)
+        if not fits:
+            return fits, reason
+        scan = self._scan(measurement)
+        lack = shortage(self.name, memory_needed(measurement, scan, self._thickness(scan)))
+        return not lack, lack
+
+    def _scan(self, measurement: xr.Dataset) -> Scan:
+        return Scan.of(measurement, self.voxel, whole=self.method == "published")
+
+    def _thickness(self, scan: Scan) -> float:
+        return self.slice_thickness
+
+    def reconstruct(
+        self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
+    ) -> Reconstruction:
+        """The atoms of `measurement`, with the potential [V] that they were traced in."""
+        if (declined := self.declined(measurement)) is not None:
+            return declined
+        start = time.perf_counter()
+        scan = self._scan(measurement)
+        device = resolve_device(self.device)
+        series = TiltSeries(measurement, scan, slice_thickness=self._thickness(scan), device=device)
+        record = Record(callback)
+        if self.method == "published":
+            found = mset_published(series, self.n_iter, step=self.step, loss=self.loss, callback=record)
+        else:
+            found = mset(
+                series, self.n_iter, step=self.step, loss=self.loss, rng=rng, tv=self.tv, callback=record
+            )
+        stats = {"iterations": float(record.iterations), "loss": record.loss}
+        if not torch.isfinite(found).all():
+            return Reconstruction(Atoms(), None, Status.NONFINITE, Status.NONFINITE.sentence, stats)
+        stats["r_factor"] = series.r_factor(found)
+        volume = series.potential(found, interaction_constant(scan.lens.energy))
+        atoms = atoms_from_volume(
+            volume,
+            list(measurement.attrs["elements"]),
+            min_height=self.min_height,
+            min_distance=self.min_distance,
+            sigma=OVERSAMPLE * self.blur / series.voxel,
+            method=self.classify,
+            exponent=PHASE_EXPONENT,
+        )
+        stats |= {"seconds": time.perf_counter() - start, "peak_memory": peak_memory()}
+        return Reconstruction(atoms, volume, Status.OK, Status.OK.sentence, stats)
+
+
+@dataclass(frozen=True)
+class SSET(MSET):
+    """Single-slice electron tomography: `mset` with one slice, as if the specimen were thin."""
+
+    name: ClassVar[str] = "sset"
+
+    def _thickness(self, scan: Scan) -> float:
+        return scan.volume_size * scan.detector.voxel
+
+
+class Record:
+    """Remembers the number of the last iteration and its loss, and passes both on."""
+
+    def __init__(self, callback: Callback | None) -> None:
+        self.callback, self.iterations, self.loss = callback, 0, float("nan")
+
+    def __call__(self, iteration: int, figures: Mapping[str, float]) -> None:
+        self.iterations, self.loss = iteration, figures["loss"]
+        if self.callback is not None:
+            self.callback(iteration, figures)
