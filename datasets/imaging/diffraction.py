@@ -5,8 +5,14 @@ in vacuum, whose Fourier transform is known at every k, plus what the specimen c
 near the probe; only the second needs a window. So a window of w² pixels is cut out of every slice's
 transmission function around each probe (`datasets.imaging.multislice`), the probe is propagated through it,
 the probe propagated as far through vacuum in the same window is taken off, and what is left is transformed
-onto the k points of the detector, whatever the window's own are, by two small matrix products. Where there
-is no specimen this is the aperture disc exactly.
+onto the k points of the detector, whatever the window's own are. Where there is no specimen this is the
+aperture disc exactly.
+
+Operations per probe and frozen phonon: 2 FFTs of w² pixels for each slice, as for an ADF image, then one for
+the electrons on the annular detector, which are of the same wave, and the way to the detector's n × n points:
+n (w² + n w) complex multiplications, or where its points are those of an FFT of N² pixels, w + n FFTs of
+length N, a tenth of that for n = 128, w = 320, N = 672. An FFT of 320² takes 0.21 ms on one core, so 8 slices
+have a floor of 3.6 ms per probe; measured: MEASURED.
 """
 
 from __future__ import annotations
@@ -19,11 +25,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from datasets.imaging.multislice import CACHE_BYTES, CUDA_BYTES, VACUUM, Optics
+from datasets.imaging.multislice import CUDA_BYTES, VACUUM, Optics
 
 FloatArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex128]
 IntArray = npt.NDArray[np.intp]
+
+GRID = 1e-6
+"""Relative error within which the detector's points are those of an FFT."""
+
+CACHE_BYTES = 1_600_000
+"""A batch of waves is at most about this large on a CPU: where the cache is 2 MB, one wave of 320² at a time
+took 16 % less than four."""
 
 
 def aperture_wave(
@@ -163,9 +176,16 @@ class _Kernel:
     def __post_init__(self) -> None:
         self.device = self.transmission.device
         w = len(self.beam.probe)
-        spacing = self.beam.k[1] - self.beam.k[0]
-        waves = fourier_matrix(self.beam.k, w, self.beam.sampling) * np.sqrt(spacing * self.beam.sampling)
-        self._waves = self._tensor(waves)
+        k, s = self.beam.k, self.beam.sampling
+        self._scale = float((k[1] - k[0]) * s)
+        self._corner = np.exp(
+            -2j * np.pi * k * (w // 2) * s
+        )  # the probe as seen from the window's first pixel
+        n = round(1 / self._scale)
+        fits = abs(1 / self._scale - n) < GRID * n and n >= max(w, len(k))
+        self._padded = n if fits else None
+        self._index = torch.as_tensor(np.rint(k / (k[1] - k[0])).astype(int) % n, device=self.device)
+        self._waves = self._tensor(fourier_matrix(k, w, s) * self._corner[:, None])
         self._propagator = self._tensor(self.propagator)
         self._probe = self._tensor(self.beam.probe)
         self._weights = torch.as_tensor(self.annulus / w**2, dtype=torch.float32, device=self.device).reshape(
@@ -182,7 +202,8 @@ class _Kernel:
             window = np.fft.ifft2(np.fft.fft2(self.beam.probe) * self.propagator**last)
             k2 = self.beam.k[:, None] ** 2 + self.beam.k**2
             travelled = np.exp(-1j * np.pi * self.beam.wavelength * k2 * self.thickness * last)
-            self._vacuum[last] = self._tensor(window), self._tensor(self.beam.vacuum * travelled)
+            amplitude = self.beam.vacuum * travelled * self._corner[:, None] * self._corner / self._scale
+            self._vacuum[last] = self._tensor(window), self._tensor(amplitude)
         return self._vacuum[last]
 
     def detect(
@@ -204,10 +225,17 @@ class _Kernel:
         free, amplitude = self.vacuum(last)
         wave -= free
         ring = _intensity(torch.fft.fft2(wave)).reshape(n, -1) @ self._weights
-        pattern = _intensity(self._waves @ wave @ self._waves.T + amplitude)
+        pattern = _intensity(self._at_detector(wave).add_(amplitude))
         b, size = self.binning, len(self.beam.k) // self.binning
-        pattern = pattern.reshape(n, size, b, size, b).sum(dim=(2, 4))
+        pattern = pattern.reshape(n, size, b, size, b).sum(dim=(2, 4)) * self._scale**2
         return pattern.cpu().numpy(), ring.cpu().numpy()
+
+    def _at_detector(self, wave: torch.Tensor) -> torch.Tensor:
+        """The Fourier transform of `wave` (n, w, w) about its first pixel, at the detector's points."""
+        if self._padded is None:
+            return self._waves @ wave @ self._waves.T
+        rows = torch.fft.fft(wave, n=self._padded, dim=-1)[..., self._index]
+        return torch.fft.fft(rows, n=self._padded, dim=-2)[:, self._index]
 
 
 def _intensity(wave: torch.Tensor) -> torch.Tensor:
