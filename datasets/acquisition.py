@@ -17,7 +17,7 @@ def true_acquisition(card: DatasetCard) -> xr.Dataset:
     """
     from datasets.imaging.detector import Imperfections  # imports abTEM, which takes seconds
 
-    nominal = card.adf.tilts.theta()
+    nominal = card.tilts.theta()
     drawn = Imperfections.draw(card.imperfections, len(nominal), card.imaging.n_pixels)
     errors = drawn.of(card.imperfections.recorded(nominal))
     angles = errors.angles + np.array([[0.0, 1.0, 0.0]]) * card.theta()[:, None]

@@ -75,7 +75,7 @@ class Series:
 
     def true_imperfections(self) -> Imperfections:
         """The errors of every image, as they were drawn for it."""
-        nominal = self.card.adf.tilts.theta()
+        nominal = self.card.tilts.theta()
         drawn = Imperfections.draw(self.card.imperfections, len(nominal))
         return drawn.of(self.card.imperfections.recorded(nominal))
 
@@ -88,7 +88,8 @@ class Series:
     def scale(self) -> str:
         """What was imaged, in words: `copdpt-300 (300 atoms, 19 multislice images)`."""
         engine = self.card.imaging.engine
-        images = f"one frame by {engine}" if self.is_frame else f"{self.n_images} {engine} images"
+        kind = "4D-STEM scans" if self.card.imaging.modality == "4dstem" else "images"
+        images = f"one frame by {engine}" if self.is_frame else f"{self.n_images} {engine} {kind}"
         return f"{self.name} ({self.n_atoms:,} atoms, {images})"
 
     @property
