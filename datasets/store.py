@@ -7,7 +7,8 @@
     ROOT/NAME-KEY.zarr/expected                  noise-free images per unit dose, float32
     ROOT/NAME-KEY.zarr/counts/dose-8000/replicate-0
                                                  a measurement, in the smallest integer that holds it;
-                                                 dose-inf is the one without noise, in floats
+                                                 dose-inf is the one without noise, in floats; patterns
+                                                 of few electrons as a list of them (`datasets.events`)
 
 Each leaf is a piece (`datasets.pieces`). Every (dose, replicate) has its own, so that doses and replicates
 are added without touching what is there; `DatasetStore.series` shows them as one array (dose, replicate, …).
@@ -25,6 +26,7 @@ from ase import Atoms
 
 from datasets.catalog import DatasetCard
 from datasets.errors import StoreError
+from datasets.events import from_events, is_sparse, to_events
 from datasets.pieces import has_piece, join, read_piece, write_piece
 from datasets.schema import MODALITIES, check_measurement
 
@@ -101,12 +103,14 @@ class DatasetStore:
             data = measurement.assign(
                 {name: measurement[name].astype(kind, keep_attrs=True) for name, kind in kinds.items()}
             )
+        if is_sparse(data["counts"]):
+            data = to_events(data)
         write_piece(self.counts_url(dose, replicate), data, chunks={"counts": (1, *counts.shape[1:])})
 
     def measurement(self, dose: float, replicate: int) -> xr.Dataset:
         """What a reconstructor is handed: the counts of one dose and replicate, without the truth."""
         url = self.counts_url(dose, replicate)
-        data = read_piece(url)
+        data = from_events(read_piece(url))
         check_measurement(data, where=url)
         return data
 
