@@ -22,7 +22,7 @@ from reports.figures.paper_000 import (
     localisation,
     strain_maps,
 )
-from reports.figures.paper_003 import alignment, alloy, defocus, silicon, tilt_angles
+from reports.figures.paper_003 import alignment, alloy, defocus, rings, silicon, tilt_angles
 from reports.figures.plate import Plate, compose
 from reports.page.paper import Drawn, render
 from reports.provenance import provenance
@@ -77,6 +77,7 @@ PAPERS: dict[str, Source] = {
             ("Fig. 1", silicon.plates),
             ("Fig. 2", alloy.sigesn),
             ("Fig. 3", alloy.copdpt),
+            ("Fig. 4", rings.plate),
             ("Extended Data Fig. 5", alignment.plate),
             ("Extended Data Fig. 6", defocus.plate),
             ("Extended Data Fig. 7", tilt_angles.plate),

@@ -14,13 +14,14 @@ from matplotlib.text import Text
 from reports.figures import style
 from reports.figures.plate import Plate, compose
 
-KEYS = ("fig-1-si-208", "fig-2", "fig-3", "extended-fig-5", "extended-fig-6", "extended-fig-7")
+KEYS = ("fig-1-si-208", "fig-2", "fig-3", "fig-4", "extended-fig-5", "extended-fig-6", "extended-fig-7")
 
 
 def test_captions_name_what_was_run_and_what_the_paper_has(plates: dict[str, Plate]) -> None:
     assert tuple(plates) == KEYS
     for key, plate in plates.items():
-        assert "40 atoms, 12 linear images), " in plate.caption
+        imaged = "300 atoms, 12 multislice 4D-STEM scans" if key == "fig-4" else "40 atoms, 12 linear images"
+        assert f"{imaged}), " in plate.caption
         assert "(the paper: " in plate.caption
         assert re.search(r"n = \d", plate.caption), key
         assert "nterval" in plate.caption

@@ -24,7 +24,7 @@ from reports.paper import Paper, write_paper
 DOSE = 1.7e4
 """e⁻/Å²: the paper's for Co–Pd–Pt, and within rounding its 1.6e4."""
 SIRT = "sirt[n_iter=20]"
-KEYS = ("fig-1-si-208", "fig-2", "fig-3", "extended-fig-5", "extended-fig-6", "extended-fig-7")
+KEYS = ("fig-1-si-208", "fig-2", "fig-3", "fig-4", "extended-fig-5", "extended-fig-6", "extended-fig-7")
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +37,15 @@ def written(root: Path, cache: Path, plates: dict[str, Plate]) -> Paper:
 
 
 @pytest.mark.slow
-def test_each_figure_lies_beside_the_page(written: Paper) -> None:
+def test_each_figure_lies_beside_the_page(written: Paper, plates: dict[str, Plate]) -> None:
     folder = written.page.parent / "figures"
     assert {path.stem for path in folder.glob("*.*")} == {*KEYS, "captions"}
     captions = (folder / "captions.md").read_text(encoding="utf-8")
     for key in KEYS:
         with Image.open(folder / f"{key}.png") as image:
             assert image.width / 300 == pytest.approx(style.PAGE, abs=0.01)
-            assert str(image.info["Description"]).partition(". ")[2][:60] in captions
+            assert image.info["Description"] == f"{plates[key].title}. {plates[key].caption}"
+        assert f"**{key}: {plates[key].title}.** {plates[key].caption}" in captions
         assert (folder / f"{key}.pdf").read_bytes().startswith(b"%PDF")
         assert b"<svg" in (folder / f"{key}.svg").read_bytes()[:600]
     numbers = (written.page.parent / "numbers.csv").read_text(encoding="utf-8").splitlines()
@@ -61,7 +62,7 @@ def test_the_page_stands_alone(written: Paper) -> None:
     assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
     assert not re.search(r"(?:src|href)=[\"'](?:https?:|//|/)", page)
     assert "<script" not in page
-    assert "6 figures of paper 003 drawn from our own results." in page
+    assert "7 figures of paper 003 drawn from our own results." in page
     for key in KEYS:
         assert f'id="{key}"' in page
     assert len(page) < 6e6
@@ -84,9 +85,10 @@ def test_what_is_missing_is_said_and_the_rest_is_drawn(silicon_only: Path, tmp_p
     assert done.page == silicon_only / "paper-003" / "index.html"
     assert done.figures == ("Fig. 1: amorphous silicon of 40 atoms",)
     assert done.missing[0].startswith("Fig. 2: No Si–Ge–Sn particle")
-    assert [m.partition(":")[0] for m in done.missing[:5]] == [
+    assert [m.partition(":")[0] for m in done.missing[:6]] == [
         "Fig. 2",
         "Fig. 3",
+        "Fig. 4",
         *(f"Extended Data Fig. {n}" for n in (5, 6, 7)),
     ]
     page = done.page.read_text(encoding="utf-8")
