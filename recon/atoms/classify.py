@@ -16,7 +16,7 @@ from recon.atoms.mixture import Z_EXPONENT, fit_mixture
 from recon.atoms.spline import OVERSAMPLE
 from recon.atoms.trace import Peaks, sphere_sums
 
-Classify = Literal["mixture", "published", "k_means"]
+Classify = Literal["mixture", "bumps", "published", "k_means"]
 
 NON_ATOM = -1
 """The label of a maximum that is no atom."""
@@ -58,11 +58,12 @@ def classify(
     Species count from 0, the lightest of `elements` (the dimmest), and are `NON_ATOM` for what is no atom.
     `mixture` looks at the peaks inside the specimen (`local_density`) and fits `fit_mixture` to them: below
     the dimmest intensity at which an atom is likelier than noise, or below what the volume's own noise
-    outside the specimen allows (`NOISE_FACTORS`), nothing is an atom. `published` is `classify_published`
-    with spheres of `radii` [fine voxel]; `k_means` has one cluster more than species, of spheres of the first
-    radius, and takes the lowest for no atoms (paper 003's code for SiO2, with a radius of 4). None is told
-    how many atoms there are; `mixture` starts from heights that go as the power `exponent` of the atomic
-    number, that of ADF images unless said. Raises `InputError` for another method.
+    outside the specimen allows (`NOISE_FACTORS`), nothing is an atom. `bumps` fits the same to all peaks,
+    noise being a bump of its own: for volumes whose noise is as smooth as their atoms. `published` is
+    `classify_published` with spheres of `radii` [fine voxel]; `k_means` has one cluster more than species, of
+    spheres of the first radius, and takes the lowest for no atoms (paper 003's code for SiO2, with a radius
+    of 4). None is told how many atoms there are; both mixtures start from heights that go as the power
+    `exponent` of the atomic number, that of ADF images unless said. Raises `InputError` for another method.
     """
     if method not in get_args(Classify):
         raise InputError(f"classify must be one of {', '.join(get_args(Classify))}, not {method!r}")
@@ -76,8 +77,29 @@ def classify(
         return k_means(small, len(elements) + 1) - 1, small
     fine_voxel = float(volume["x"].values[1] - volume["x"].values[0]) / OVERSAMPLE
     intensities = sphere_sums(volume, peaks.positions, max(1, round(INTENSITY_RADIUS / fine_voxel)))
+    if method == "bumps":
+        return classify_bumps(intensities, elements, exponent), intensities
     inside = local_density(volume, peaks, elements, exponent) >= SUPPORT_LEVEL
     return _classify_mixture(intensities, inside, elements, exponent), intensities
+
+
+def classify_bumps(intensities: FloatArray, elements: Sequence[str], exponent: float) -> Labels:
+    """The species (n,) of peaks with `intensities` (n,) that are noise or atoms, each a bump of its own, and
+    `NON_ATOM` below the dimmest at which an atom is likelier.
+    """
+    labels = np.full(len(intensities), NON_ATOM, dtype=np.int64)
+    positive = np.flatnonzero(intensities > 0)
+    if not len(positive):
+        return labels
+    x = intensities[positive]
+    mixture = fit_mixture(x, [atomic_numbers[symbol] for symbol in elements], exponent, bump=True)
+    species = mixture.responsibilities[2:].argmax(axis=0)
+    species[x > mixture.means[-1]] = len(mixture.means) - 1
+    noise = mixture.responsibilities[:2].sum(axis=0) > 0.5
+    noise &= x < mixture.means[0]
+    threshold = x[noise].max() if noise.any() else 0.0
+    labels[positive] = np.where(x > threshold, species, NON_ATOM)
+    return labels
 
 
 def classify_intensities(intensities: FloatArray, elements: Sequence[str]) -> Labels:

@@ -126,17 +126,17 @@ class MSET(Reconstructor):
     }
     """Constants of paper 004: step 100, slices of one voxel; the number of iterations is not stated there."""
 
-    n_iter: int = 10
+    n_iter: int = 8
     step: float = 1.5
     method: Method = "tilts"
     loss: Loss = "mixed"
     slice_thickness: float = 2.0
     voxel: float | None = None
     tv: float = 0.0
-    blur: float = 0.35
+    blur: float = 0.4
     min_height: float = 1e-3
     min_distance: float | None = None
-    classify: Classify = "mixture"
+    classify: Classify = "bumps"
     device: str = "auto"
 
     def __post_init__(self) -> None:
