@@ -28,6 +28,7 @@ from recon.atoms.from_volume import atoms_from_volume
 from recon.atoms.refinement import Reclassify, Refine, reclassify_atoms, refine_atoms
 from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.memory import peak_memory
+from recon.preprocess.annular import annular_images, holds_annular_images
 from recon.preprocess.background import Background, subtract_background
 from recon.preprocess.denoise import Denoise, denoise
 from recon.preprocess.noise import Noise, estimate_noise
@@ -123,9 +124,11 @@ class TomographicReconstructor(Reconstructor):
         return self.volume(projector, projections, callback)
 
     def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
-        """Whether this is an ADF tilt series of at least `MIN_TILTS` images."""
+        """Whether this is or holds an ADF tilt series of at least `MIN_TILTS` images."""
         modality = measurement.attrs.get("modality")
-        if modality != "adf":
+        if holds_annular_images(measurement):
+            measurement = annular_images(measurement)
+        elif modality != "adf":
             return False, f"{self.name} reconstructs adf tilt series, this measurement is {modality}"
         if measurement.sizes["tilt"] < MIN_TILTS:
             return (
@@ -143,6 +146,7 @@ class TomographicReconstructor(Reconstructor):
         if (declined := self.declined(measurement)) is not None:
             return declined
         start = time.perf_counter()
+        measurement = annular_images(measurement)
         record = _Record(callback)
         geometry = Geometry.of(measurement)
         try:

@@ -28,6 +28,7 @@ from recon.atoms.classify import by_atomic_number
 from recon.atoms.halo import probe_halo
 from recon.atoms.poisson_fit import Series
 from recon.base import Callback, Reconstruction, Reconstructor, Status
+from recon.preprocess.annular import annular_images
 from recon.project.geometry import Geometry
 
 Images = Literal["as_given", "fit"]
@@ -95,6 +96,7 @@ class PoissonML(Reconstructor):
         first = self._starter().reconstruct(measurement, rng=rng, callback=callback)
         if first.status.failed or not len(first.atoms):
             return first
+        measurement = annular_images(measurement)
         elements = by_atomic_number(list(measurement.attrs["elements"]))
         background = float(measurement.attrs["background"])
         series, geometry = _series(measurement, first), first.geometry

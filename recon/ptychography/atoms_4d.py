@@ -10,7 +10,6 @@ free itself: pixels of 0.4 Å hold no more of a potential than a few Gaussians.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -46,9 +45,9 @@ CANDIDATE = 0.6
 class Atoms4D(Reconstructor):
     """Atoms fitted to all diffraction patterns.
 
-    Fields: `start`, a reconstructor with a volume, from which the fit begins; `n_iter` steps of L-BFGS in each
-    of its two stages; `loss` (`recon.ptychography.losses`); `slice_thickness` [Å]; `voxel` [Å], by default
-    what just carries the detector's edge; `blur`, standard deviation of the Gaussian [Å] before maxima are
+    Fields: `start`, a reconstructor with a volume, from which the fit begins; `n_iter` steps of L-BFGS in
+    each of its two stages; `loss` (`recon.ptychography.losses`); `slice_thickness` [Å]; `voxel` [Å], by
+    default what just carries the detector's edge; `blur`, standard deviation of the Gaussian [Å] before maxima are
     sought; `device`, a PyTorch device or "auto".
     """
 
