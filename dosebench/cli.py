@@ -149,6 +149,9 @@ def simulate(dataset: str, doses: tuple[float, ...], replicates: int, root: str 
 @click.option("--background", type=float, help="Uniform background [electrons per pixel].")
 @click.option("--elements", help="Species known to be present, such as Cu,Au.")
 @click.option("--energy", "energy_eV", type=float, help="Beam energy [eV].")
+@click.option("--reciprocal-pixel-size", type=float, help="Pixel size of diffraction patterns [1/Å].")
+@click.option("--semiangle", "semiangle_mrad", type=float, help="Convergence semiangle of the probe [mrad].")
+@click.option("--defocus", type=float, help="Defocus at the specimen's centre [Å], underfocus positive.")
 @click.option("--gain", type=float, help="Counts per electron, to divide by.")
 @click.option("--offset", type=float, help="Counts to subtract first.")
 def import_command(file: str, out: str, elements: str | None, **options: Any) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from datasets.errors import InputError
 from datasets.formats.angles import EULER_NAMES, Convention, read_angles, to_active
-from datasets.formats.stored import StoredArray
+from datasets.formats.stored import RASTER, StoredArray
 from datasets.schema import MODALITIES, pixel_axis
 
 ASKED_AS = {
@@ -34,6 +34,8 @@ class ImportState:
     path: str
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    raster: tuple[int, int] | None = None
+    """The positions (n_y, n_x) of a scan whose two axes were made one."""
 
     def ask(self, name: str, hint: str | None = None) -> None:
         self.missing.append(ASKED_AS[name] + (f" ({hint})" if hint else ""))
@@ -52,10 +54,14 @@ def arrange_counts(
     Raises `InputError` for values that are not electron counts.
     """
     values = stored.values
-    if values.ndim != len(dims):
+    names = _axes(axes, dims) if axes is not None else None
+    expected = names or dims
+    if values.ndim != len(expected) and not (
+        names is None and "scan" in dims and values.ndim == len(dims) + 1
+    ):
         raise InputError(
             f"{state.path}: the array has {values.ndim} dimensions, shape {values.shape}; "
-            f"expected {len(dims)} ({', '.join(dims)})"
+            f"expected {len(expected)} ({', '.join(expected)})"
         )
     if values.dtype.kind == "c":
         raise InputError(f"{state.path}: the array is complex ({values.dtype}), expected electron counts")
@@ -63,10 +69,12 @@ def arrange_counts(
         raise InputError(f"{state.path}: the array holds {values.dtype}, expected numbers")
     if not values.size:
         raise InputError(f"{state.path}: the array is empty, its shape is {values.shape}")
-    order = _axes(axes, dims) if axes is not None else stored.axes
+    order = names or stored.axes
     values = _electrons(state, _native(values), gain, offset)
     if order is None:
         return None
+    if set(RASTER) <= set(order):
+        return _one_scan_axis(state, values, order, dims)
     if sorted(order) != sorted(dims):
         wanted = f"expected {', '.join(dims)}; name them with --axes"
         raise InputError(f"{state.path}: its axes are {', '.join(order)}, {wanted}")
@@ -75,9 +83,27 @@ def arrange_counts(
 
 def _axes(axes: str | Sequence[str], dims: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in (axes.split(",") if isinstance(axes, str) else axes))
+    raster = [dim for dim in dims if dim != "scan"] + list(RASTER)
+    if "scan" in dims and sorted(names) in (sorted(raster), sorted(set(raster) - {"tilt"})):
+        return names
     if sorted(names) != sorted(dims):
         raise InputError(f"--axes must name each of {', '.join(dims)} once, it is {','.join(names)!r}")
     return names
+
+
+def _one_scan_axis(
+    state: ImportState, values: npt.NDArray[Any], order: tuple[str, ...], dims: tuple[str, ...]
+) -> npt.NDArray[Any]:
+    """Diffraction patterns with two axes of the scan in the schema's order, row by row; one tilt needs no
+    axis.
+    """
+    if "tilt" not in order:
+        values, order = values[None], ("tilt", *order)
+    wanted = [name for dim in dims for name in (RASTER if dim == "scan" else (dim,))]
+    values = values.transpose([order.index(name) for name in wanted])
+    n_tilt, n_y, n_x, *pattern = values.shape
+    state.raster = (n_y, n_x)
+    return np.ascontiguousarray(values.reshape(n_tilt, n_y * n_x, *pattern))
 
 
 def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -130,11 +156,13 @@ def arrange_coordinates(
     convention: Convention | None,
     *,
     rescale: bool,
+    reciprocal_pixel_size: float | None = None,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Every coordinate of the modality, with active angles [deg]; asks for what is missing.
 
-    With `rescale`, coordinates x and y of the file are brought to `pixel_size` [Å]. Raises `InputError` when
-    the angles do not fit the projections.
+    With `rescale`, coordinates x and y of the file are brought to `pixel_size` [Å]; those of diffraction
+    patterns come from the raster and `reciprocal_pixel_size` [1/Å] where the file has none. Raises
+    `InputError` when the angles do not fit the projections.
     """
     kind = MODALITIES[modality]
     coords = dict(stored.coords)
@@ -150,8 +178,17 @@ def arrange_coordinates(
             coords[axis] = pixel_axis(counts.shape[kind.dims.index(axis)], pixel_size)
         elif found is not None and found.size > 1 and rescale and pixel_size is not None:
             coords[axis] = found * (pixel_size / np.diff(found).mean())
+    if state.raster is not None and pixel_size is not None:
+        y, x = np.meshgrid(*(pixel_axis(n, pixel_size) for n in state.raster), indexing="ij")
+        coords |= {"scan_y": y.reshape(-1), "scan_x": x.reshape(-1)}
+    for axis in {"ky", "kx"} & set(kind.coords) - set(coords):
+        if reciprocal_pixel_size is not None and counts is not None:
+            coords[axis] = pixel_axis(counts.shape[kind.dims.index(axis)], reciprocal_pixel_size)
+    if {"ky", "kx"} & set(kind.coords) - set(coords) and reciprocal_pixel_size is None:
+        state.missing.append("--reciprocal-pixel-size [1/Å]")
     for name, (dim, unit) in kind.coords.items():
-        if name not in coords and name not in (*EULER_NAMES, "x", "y"):
+        derived = {*EULER_NAMES, "x", "y", "ky", "kx", *(RASTER if state.raster is not None else ())}
+        if name not in coords and name not in derived:
             state.missing.append(f"an array {name!r} [{unit}] along {dim} (in an .npz)")
     return coords
 

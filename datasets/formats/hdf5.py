@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.formats.stored import HDF5, StoredArray, choose_variable, reading
+from datasets.formats.stored import HDF5, StoredArray, choose_variable, reading, stored_ndims
 
 _ANGSTROM = {"å": 1.0, "a": 1.0, "ang": 1.0, "angstrom": 1.0, "angstroms": 1.0, "ångström": 1.0}
 LENGTH_UNITS = {**_ANGSTROM, "pm": 1e-2, "nm": 10.0, "um": 1e4, "µm": 1e4, "μm": 1e4, "mm": 1e7, "m": 1e10}
@@ -46,9 +46,7 @@ def read_hdf5(path: str, *, variable: str | None, modality: str) -> StoredArray:
     """
     import h5py
 
-    from datasets.schema import MODALITIES
-
-    ndim = len(MODALITIES[modality].dims)
+    ndims = stored_ndims(modality)
     shapes: dict[str, tuple[int, ...]] = {}
 
     def collect(name: str, item: Any) -> None:
@@ -61,8 +59,8 @@ def read_hdf5(path: str, *, variable: str | None, modality: str) -> StoredArray:
         kind = _kind(file)
     inside = variable.strip("/") if variable is not None else None
     if kind is not None and inside not in shapes:
-        return _read_signal(path, kind, variable, ndim)
-    chosen = choose_variable(path, shapes, inside, ndim)
+        return _read_signal(path, kind, variable, ndims)
+    chosen = choose_variable(path, shapes, inside, *ndims)
     with reading(path, HDF5), h5py.File(path, "r") as file:
         return StoredArray(np.asarray(file[chosen][()]))
 
@@ -75,7 +73,7 @@ def _kind(file: Any) -> str | None:
     return "hspy" if str(file.attrs.get("file_format", "")).lower() == "hyperspy" else None
 
 
-def _read_signal(path: str, kind: str, variable: str | None, ndim: int) -> StoredArray:
+def _read_signal(path: str, kind: str, variable: str | None, ndims: tuple[int, ...]) -> StoredArray:
     with reading(path, HDF5):
         if kind == "emd":
             from rsciio.emd import file_reader
@@ -91,7 +89,7 @@ def _read_signal(path: str, kind: str, variable: str | None, ndim: int) -> Store
         unique = title if title not in signals else f"{title} {len(signals) + 1}"
         signals[unique] = signal
     shapes = {title: tuple(np.shape(signal["data"])) for title, signal in signals.items()}
-    chosen = signals[choose_variable(path, shapes, variable, ndim)]
+    chosen = signals[choose_variable(path, shapes, variable, *ndims)]
     return signal_array(chosen)
 
 

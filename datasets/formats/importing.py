@@ -40,6 +40,9 @@ def import_measurement(
     background: float | None = None,
     elements: str | Sequence[str] | None = None,
     energy_eV: float | None = None,
+    reciprocal_pixel_size: float | None = None,
+    semiangle_mrad: float | None = None,
+    defocus: float | None = None,
     variable: str | None = None,
     gain: float | None = None,
     offset: float | None = None,
@@ -51,7 +54,10 @@ def import_measurement(
     `axes` names the array's axes in the order in which the file's own program shows them ("y,x,tilt" for most
     MATLAB stacks). `angles` is a file for `read_angles` and `angle_convention` says what they turn
     (`to_active`); angles named phi, theta, psi inside an `.npz` are active. `pixel_size` [Å], `dose` [e⁻/Å²
-    per image], `background` [e⁻/pixel], `energy_eV` [eV]. Intensities that are not electrons become
+    per image], `background` [e⁻/pixel], `energy_eV` [eV], `semiangle_mrad`, `defocus` [Å, underfocus
+    positive]. Of diffraction patterns, whose scan may have two axes, scan_y and scan_x, and whose one tilt
+    none, `pixel_size` is the step of the scan and `reciprocal_pixel_size` [1/Å] that of the patterns, the
+    beam's direction being pixel n // 2. Intensities that are not electrons become
     (value − `offset`) / `gain`, with `gain` per electron.
 
     Coordinates x and y grow with the array's index. In a picture with its first row on top, y points down,
@@ -64,7 +70,15 @@ def import_measurement(
     path, inside = split_variable(file)
     if inside is not None and variable not in (None, inside):
         raise InputError(f"{path}: {inside!r} and --variable {variable!r} name two arrays; give one")
-    _check_options(modality, pixel_size, dose, background, gain, energy_eV, angle_convention)
+    positive = {
+        "--pixel-size": pixel_size,
+        "--dose": dose,
+        "--gain": gain,
+        "--energy": energy_eV,
+        "--reciprocal-pixel-size": reciprocal_pixel_size,
+        "--semiangle": semiangle_mrad,
+    }
+    _check_options(modality, positive, background, angle_convention)
     if offset is not None and not np.isfinite(offset):
         raise InputError(f"--offset must be finite, it is {offset:g}")
     if elements is not None:
@@ -80,6 +94,8 @@ def import_measurement(
         "background": background,
         "elements": symbols(elements) if elements is not None else None,
         "energy_eV": energy_eV,
+        "semiangle_mrad": semiangle_mrad,
+        "defocus": defocus,
     }
     attributes = _attributes(state, stored, given)
     counts = arrange_counts(state, stored, MODALITIES[modality].dims, axes, gain, offset)
@@ -92,10 +108,11 @@ def import_measurement(
         angles,
         angle_convention,
         rescale=pixel_size is not None,
+        reciprocal_pixel_size=reciprocal_pixel_size,
     )
     if counts is None or state.missing:
         raise _missing(state, stored, MODALITIES[modality].dims, counts is not None)
-    data = _make(path, modality, counts, coords, attributes)
+    data = _make(path, modality, counts, coords, attributes, stored.beside)
     notes = [*stored.attributes.get("import_notes", ()), *state.notes]
     if notes:
         data.attrs["import_notes"] = notes
@@ -104,16 +121,12 @@ def import_measurement(
 
 def _check_options(
     modality: str,
-    pixel_size: float | None,
-    dose: float | None,
+    positive: Mapping[str, float | None],
     background: float | None,
-    gain: float | None,
-    energy_eV: float | None,
     angle_convention: str | None,
 ) -> None:
     if modality not in MODALITIES:
         raise unknown_name("modality", modality, MODALITIES)
-    positive = {"--pixel-size": pixel_size, "--dose": dose, "--gain": gain, "--energy": energy_eV}
     for option, value in positive.items():
         if value is not None and not 0 < value < np.inf:
             raise InputError(f"{option} must be positive, it is {value:g}")
@@ -173,7 +186,8 @@ def _missing(state: ImportState, stored: StoredArray, dims: tuple[str, ...], axe
     missing = "; ".join(state.missing)
     if axes_known:
         return InputError(f"{state.path}: the file does not say it all, give also {missing}")
-    example = ",".join((*dims[1:], dims[0]))
+    raster = "scan" in dims and stored.values.ndim > len(dims)
+    example = "tilt,scan_y,scan_x,ky,kx" if raster else ",".join((*dims[1:], dims[0]))
     called = f", the file calls them {stored.hints['axes']}" if "axes" in stored.hints else ""
     return InputError(
         f"{state.path}: say which axis is which with --axes, e.g. --axes {example} "
@@ -188,6 +202,7 @@ def _make(
     counts: npt.NDArray[Any],
     coords: Mapping[str, npt.NDArray[np.float64]],
     attributes: Mapping[str, Any],
+    beside: Mapping[str, npt.NDArray[Any]],
 ) -> xr.Dataset:
     try:
         return make_measurement(
@@ -199,6 +214,7 @@ def _make(
             background=attributes["background"],
             elements=attributes["elements"],
             optics={name: attributes[name] for name in OPTICS_ATTRS if name in attributes},
+            beside=beside,
         )
     except InputError as error:
         raise InputError(f"{path}: {str(error).removeprefix('measurement: ')}") from error

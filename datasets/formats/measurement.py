@@ -59,7 +59,7 @@ def read_measurement(path: str | os.PathLike[str]) -> xr.Dataset:
 
 def _plain(path: str, data: xr.Dataset) -> dict[str, Any]:
     """Named arrays, numbers and texts that any program reads."""
-    plain: dict[str, Any] = {"counts": data["counts"].values}
+    plain: dict[str, Any] = {str(name): variable.values for name, variable in data.data_vars.items()}
     plain.update({str(name): coordinate.values for name, coordinate in data.coords.items()})
     for name, value in data.attrs.items():
         if name == "elements":

@@ -15,6 +15,9 @@ import numpy.typing as npt
 from datasets.errors import InputError, StoreError
 from datasets.schema import MODALITIES, OPTICS_ATTRS, SCHEMA_VERSION
 
+RASTER = ("scan_y", "scan_x")
+"""The axes of a scan as files store it, for the one axis `scan` of the schema, row by row."""
+
 NAMED_ATTRIBUTES = ("dose_per_area", "pixel_size", "background", "elements", *OPTICS_ATTRS)
 """Attributes of a measurement that a file of named arrays may hold, in the units of `datasets.schema`."""
 
@@ -40,14 +43,16 @@ class StoredArray:
     """An array as it lies in a file, and what the file says about it.
 
     `axes` are the names of its dimensions where the format or the file gives them; `coords` are coordinates
-    named as in the schema, in its units; `attributes` are those of `NAMED_ATTRIBUTES` that were found, and
-    `hints` says of an attribute why the file's value was not trusted.
+    named as in the schema, in its units; `attributes` are those of `NAMED_ATTRIBUTES` that were found,
+    `beside` what the schema knows to be recorded beside the counts, and `hints` says of an attribute why the
+    file's value was not trusted.
     """
 
     values: npt.NDArray[Any]
     axes: tuple[str, ...] | None = None
     coords: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
 
@@ -101,8 +106,16 @@ def sniff(path: str) -> str | None:
     return MRC if start[208:211] == b"MAP" else None
 
 
-def choose_variable(path: str, shapes: Mapping[str, tuple[int, ...]], variable: str | None, ndim: int) -> str:
-    """The array to import: `variable`, or the only one with `ndim` dimensions; else ask by naming them.
+def stored_ndims(modality: str) -> tuple[int, ...]:
+    """How many dimensions an array of `modality` may have in a file."""
+    ndim = len(MODALITIES[modality].dims)
+    return (ndim, ndim + 1) if "scan" in MODALITIES[modality].dims else (ndim,)
+
+
+def choose_variable(
+    path: str, shapes: Mapping[str, tuple[int, ...]], variable: str | None, *ndims: int
+) -> str:
+    """The array to import: `variable`, or the only one with `ndims` dimensions; else ask by naming them.
 
     `shapes` holds every numeric array of the file.
     """
@@ -111,11 +124,12 @@ def choose_variable(path: str, shapes: Mapping[str, tuple[int, ...]], variable: 
         if variable not in shapes:
             raise InputError(f"{path}: there is no array {variable!r} in it; its arrays are: {listed}")
         return variable
-    candidates = {name: shape for name, shape in shapes.items() if len(shape) == ndim}
+    candidates = {name: shape for name, shape in shapes.items() if len(shape) in ndims}
     if len(candidates) == 1:
         return next(iter(candidates))
     if not candidates:
-        raise InputError(f"{path}: there is no array of {ndim} dimensions in it; its arrays are: {listed}")
+        wanted = " or ".join(map(str, ndims))
+        raise InputError(f"{path}: there is no array of {wanted} dimensions in it; its arrays are: {listed}")
     several = ", ".join(f"{name} {shape}" for name, shape in candidates.items())
     example = f"{path}:{next(iter(candidates))}"
     raise InputError(f"{path}: say which array to import, e.g. {example}; it holds {several}")
@@ -142,19 +156,21 @@ def named_arrays(
         raise InputError(f"{path}: this is a {found} measurement; say --modality {found}")
     kind = MODALITIES[modality]
     named = variable in (None, "counts") and "counts" in schema_names
-    chosen = "counts" if named else choose_variable(path, shapes, variable, len(kind.dims))
+    chosen = "counts" if named else choose_variable(path, shapes, variable, *stored_ndims(modality))
     coords = {name: _coordinate(path, name, load(name)) for name in kind.coords if name in schema_names}
     attributes = {
         name: attribute(path, name, load(name)) for name in NAMED_ATTRIBUTES if name in schema_names
     }
     if "import_notes" in schema_names:
         attributes["import_notes"] = _text(load("import_notes")).split("\n")
-    known = {chosen, *_COORDINATES, *NAMED_ATTRIBUTES, *MARKERS}
+    beside = {name: np.asarray(load(name)) for name in kind.beside if named and name in schema_names}
+    known = {chosen, *_COORDINATES, *NAMED_ATTRIBUTES, *MARKERS, *beside}
     return StoredArray(
         values=np.asarray(load(chosen)),
         axes=kind.dims if named else None,
         coords=coords,
         attributes=attributes,
+        beside=beside,
         ignored=tuple(sorted(set(shapes) - known)),
     )
 

@@ -95,6 +95,56 @@ def test_npz_of_another_modality_says_so(tmp_path):
     assert data.attrs["elements"] == ["Cu", "Au"]
 
 
+FOUR_D = {
+    "modality": "4dstem",
+    "pixel_size": 0.5,
+    "reciprocal_pixel_size": 0.04,
+    "dose": 100.0,
+    "background": 0.0,
+    "elements": ["Cu", "Au"],
+    "energy_eV": 300e3,
+    "semiangle_mrad": 21.0,
+    "defocus": -200.0,
+}
+
+
+def test_a_scan_of_two_axes_becomes_one(tmp_path):
+    """Two tilts of 3 × 2 positions with patterns of 4 × 5 pixels, kx first as some detectors store them."""
+    counts = np.random.default_rng(0).poisson(3.0, (2, 3, 2, 4, 5)).astype(np.uint16)
+    np.save(tmp_path / "d.npy", counts.swapaxes(3, 4))
+    np.savetxt(tmp_path / "angles.txt", [-30.0, 30.0])
+    data = import_measurement(
+        tmp_path / "d.npy",
+        axes="tilt,scan_y,scan_x,kx,ky",
+        angles=tmp_path / "angles.txt",
+        angle_convention="active",
+        **FOUR_D,
+    )
+    np.testing.assert_array_equal(data["counts"], counts.reshape(2, 6, 4, 5))
+    np.testing.assert_array_equal(data["scan_y"], [-0.5, -0.5, 0, 0, 0.5, 0.5])
+    np.testing.assert_array_equal(data["scan_x"], [-0.5, 0, -0.5, 0, -0.5, 0])
+    np.testing.assert_allclose(data["kx"], [-0.08, -0.04, 0, 0.04, 0.08])
+    assert (data.attrs["semiangle_mrad"], data.attrs["defocus"]) == (21.0, -200.0)
+
+
+def test_patterns_of_one_tilt_need_no_axis_for_it(tmp_path):
+    counts = np.random.default_rng(0).poisson(3.0, (3, 2, 4, 5)).astype(np.uint16)
+    np.savetxt(tmp_path / "angle.txt", [12.0])
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file["datacube/data"] = counts
+        file["other"] = np.zeros(3)
+    known = {"angles": tmp_path / "angle.txt", "angle_convention": "active", **FOUR_D}
+    data = import_measurement(tmp_path / "d.h5", axes="scan_y,scan_x,ky,kx", **known)
+    np.testing.assert_array_equal(data["counts"], counts.reshape(1, 6, 4, 5))
+    assert data["theta"].values.tolist() == [12.0]
+    with pytest.raises(InputError, match=r"--reciprocal-pixel-size \[1/Å\]"):
+        import_measurement(
+            tmp_path / "d.h5", axes="scan_y,scan_x,ky,kx", **(known | {"reciprocal_pixel_size": None})
+        )
+    with pytest.raises(InputError, match="--axes must name each of tilt, scan, ky, kx once"):
+        import_measurement(tmp_path / "d.h5", axes="y,x,ky,kx", **known)
+
+
 def test_npy(tmp_path, series, options):
     np.save(tmp_path / "s.npy", series["counts"].values)
     data = import_measurement(tmp_path / "s.npy", axes="tilt,y,x", **options)

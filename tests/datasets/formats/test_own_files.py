@@ -66,8 +66,16 @@ def test_other_modalities_come_back_identical(tmp_path, suffix, modality):
             "ky": np.arange(4.0),
             "kx": np.arange(5.0),
         }
+    beside = {"adf": rng.poisson(2.0, (2, 3)).astype(np.uint8)} if modality == "4dstem" else {}
     data = make_measurement(
-        modality, counts, coords, dose_per_area=5.0, pixel_size=0.1, background=0.0, elements=["C"]
+        modality,
+        counts,
+        coords,
+        dose_per_area=5.0,
+        pixel_size=0.1,
+        background=0.0,
+        elements=["C"],
+        beside=beside,
     )
     write_measurement(tmp_path / f"m{suffix}", data)
     xr.testing.assert_identical(read_measurement(tmp_path / f"m{suffix}"), data)
