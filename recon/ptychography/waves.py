@@ -71,6 +71,7 @@ class WindowedMultislice:
         device: torch.device | str = "cpu",
     ) -> None:
         self.detector, self.electrons, self.background = detector, electrons, background
+        self.wavelength, self.spacing = lens.wavelength, spacing
         self.real, self.device = dtype, torch.device(device)
         self.complex = torch.complex128 if dtype == torch.float64 else torch.complex64
         w, voxel = detector.window, detector.voxel
