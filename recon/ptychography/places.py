@@ -34,7 +34,8 @@ class Places:
     ) -> None:
         w = self.window = detector.window
         self.voxel = detector.voxel
-        pixel = (np.asarray(positions, dtype=float) - np.asarray(origin)) / detector.voxel
+        self.positions, self.detector, self.origin = np.asarray(positions, dtype=float), detector, origin
+        pixel = (self.positions - np.asarray(origin)) / detector.voxel
         nearest = np.rint(pixel)
         self.fractions = pixel - nearest
         self.on_grid = bool(np.abs(self.fractions).max(initial=0.0) < ON_GRID)
@@ -49,8 +50,13 @@ class Places:
     def subset(self, some: slice) -> Places:
         """The places of some probes, in the same field."""
         part = copy.copy(self)
+        part.positions = self.positions[some]
         part.corners, part.fractions = self.corners[some], self.fractions[some]
         return part
+
+    def moved(self, positions: npt.NDArray[np.float64]) -> Places:
+        """Other `positions` in the same field."""
+        return Places(positions, self.detector, self.origin, self.shape)
 
     def transmission(self, phases: torch.Tensor) -> torch.Tensor:
         """exp(i phases) (n_slices, n_y, n_x) with vacuum around it."""
