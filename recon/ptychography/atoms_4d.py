@@ -47,8 +47,8 @@ class Atoms4D(Reconstructor):
 
     Fields: `start`, a reconstructor with a volume, from which the fit begins; `n_iter` steps of L-BFGS in
     each of its two stages; `loss` (`recon.ptychography.losses`); `slice_thickness` [Å]; `voxel` [Å], by
-    default what just carries the detector's edge; `blur`, standard deviation of the Gaussian [Å] before maxima are
-    sought; `device`, a PyTorch device or "auto".
+    default what just carries the detector's edge; `blur`, standard deviation of the Gaussian [Å] before
+    maxima are sought; `device`, a PyTorch device or "auto".
     """
 
     name: ClassVar[str] = "atoms-4d"

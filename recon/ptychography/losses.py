@@ -1,11 +1,11 @@
 """How far expected counts are from measured ones: the losses of ptychography and their derivatives.
 
-All are zero for a perfect fit, and all have the same curvature for many counts: 2 per unit of amplitude
-squared, because the square root of a Poisson number has variance 1/4 (Thibault and Guizar-Sicairos, New J.
+All are negative log-likelihoods, zero for a perfect fit, and for many counts they are one, 2 (√expected −
+√counts)², because the square root of a Poisson number has variance 1/4 (Thibault and Guizar-Sicairos, New J.
 Phys. 14, 063004 (2012)). They differ where counts are few: √I is biased there, so `amplitude`, the published
-one of multislice electron tomography, is not the likelihood, and `poisson` is. `mixed` is the amplitude loss
-after Anscombe's shift by 3/8, whose bias is second order and whose slope stays finite where nothing is
-expected.
+one of multislice electron tomography but for the factor, is not the likelihood, and `poisson` is. `mixed` is
+the amplitude loss after Anscombe's shift by 3/8, whose bias is second order and whose slope stays finite
+where nothing is expected.
 """
 
 from __future__ import annotations
@@ -32,4 +32,4 @@ def loss_and_slope(expected: torch.Tensor, counts: torch.Tensor, loss: Loss) -> 
     shift = ANSCOMBE if loss == "mixed" else FAINTEST
     root, measured = (expected + shift).sqrt_(), (counts + shift).sqrt_()
     difference = root - measured
-    return float(difference.square().sum()), difference.div_(root)
+    return 2 * float(difference.square().sum()), difference.div_(root).mul_(2)

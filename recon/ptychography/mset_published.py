@@ -51,8 +51,8 @@ def _descend(series: TiltSeries, volume: torch.Tensor, step: float, loss: Loss) 
     """One pass: the new volume and the sum of the errors before each probe's update."""
     scan, slicing = series.scan, series.slicing
     thickness = slicing.thickness * series.voxel
-    # ∂L/∂φ holds the factor 2 and the electrons of a probe that the published gradient does not
-    scale = step * interaction_constant(scan.lens.energy) * thickness / (2 * scan.electrons)
+    # ∂L/∂φ holds a factor 4 and the electrons of a probe that the published gradient does not
+    scale = step * interaction_constant(scan.lens.energy) * thickness / (4 * scan.electrons)
     total = 0.0
     for tilt, rotation in enumerate(scan.rotations):
         turned = rotate(volume, rotation)

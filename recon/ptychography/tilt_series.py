@@ -85,10 +85,10 @@ class TiltSeries:
     @property
     def curvature(self) -> float:
         """About the largest curvature of the loss of one tilt by the volume, for a specimen that fills it:
-        a phase common to all voxels of a column changes the wave by as much, and every amplitude counts 2.
+        a phase common to all voxels of a column changes the wave by as much, and every amplitude counts 4.
         """
         density = self.scan.electrons / self.scan.scan_step**2
-        return 2 * density * self.voxel**2 * self.n
+        return 4 * density * self.voxel**2 * self.n
 
     def zeros(self) -> torch.Tensor:
         """An empty volume."""

@@ -126,7 +126,7 @@ def test_no_peaks_and_unknown_method() -> None:
     none = Peaks(np.empty((0, 3)), np.empty(0))
     labels, values = classify(volume, none, ["Au"])
     assert labels.shape == values.shape == (0,)
-    with pytest.raises(InputError, match="classify must be one of mixture, published, k_means"):
+    with pytest.raises(InputError, match="classify must be one of mixture, bumps, published"):
         classify(volume, none, ["Au"], method="magic")  # type: ignore[arg-type]
 
 
