@@ -1,7 +1,10 @@
-"""A real, tiny results folder, made by the grid from linear images, and its report."""
+"""A real, tiny results folder, made by the grid from linear images, and its report; what makes a figure
+readable."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,10 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from benchmarks.grid import run
 from benchmarks.preset import PresetCard
@@ -17,6 +24,7 @@ from datasets.catalog import DatasetCard
 from datasets.store import DatasetStore
 from recon.base import Callback, Reconstruction, Reconstructor
 from reports.collect import collect
+from reports.figures import style
 from reports.payload import Payload
 from reports.report import write_report
 
@@ -93,3 +101,53 @@ def report(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def html(report: Path) -> str:
     """The text of the page."""
     return report.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def assert_readable() -> Callable[[Figure, bool], None]:
+    """Fails where a composed figure, for a page or `narrow` for a telephone, has type that is small, cut off
+    or on other type.
+    """
+    return _assert_readable
+
+
+def _assert_readable(figure: Figure, narrow: bool) -> None:
+    assert figure.get_size_inches()[0] == (style.COLUMN if narrow else style.PAGE)
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    renderer = figure.canvas.get_renderer()
+    boxes = [(text, text.get_window_extent(renderer)) for text in _texts(figure)]
+    boxes = [(text, box) for text, box in boxes if box.width > 0]
+    assert min(text.get_fontsize() for text, _ in boxes) >= (9 if narrow else 7)
+    page = figure.bbox
+    for text, box in boxes:
+        assert box.x0 >= page.x0 - 1, text
+        assert box.x1 <= page.x1 + 1, text
+        assert box.y0 >= page.y0 - 1, text
+        assert box.y1 <= page.y1 + 1, text
+    for (one, a), (other, b) in itertools.combinations(boxes, 2):
+        width = min(a.x1, b.x1) - max(a.x0, b.x0)
+        height = min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert width <= 1 or height <= 0.25 * min(a.height, b.height), (one, other)
+
+
+def _texts(figure: Figure) -> Iterator[Text]:
+    """The texts that are seen: those of ticks only where the tick is.
+
+    An axis keeps ticks that it no longer needs, with the text and place that they had, and has ticks beyond
+    its view, of which matplotlib draws neither.
+    """
+    kept: set[Text] = set()
+    seen: set[Text] = set()
+    for ax in figure.findobj(Axes):
+        assert isinstance(ax, Axes)
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in (*axis.majorTicks, *axis.minorTicks):
+                kept |= {tick.label1, tick.label2}
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                if ax.axison and low <= tick.get_loc() <= high:
+                    seen |= {tick.label1, tick.label2}
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if text.get_visible() and text.get_text().strip() and (text in seen or text not in kept):
+            yield text

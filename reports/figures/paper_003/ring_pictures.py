@@ -60,7 +60,6 @@ def ring_pictures(truth: Atoms, cell: CellResult, label: str) -> Panel:
             middle = 0.5 * (place[:, 0].min() + place[:, 0].max())
             ax.text(middle, (low + down)[1], f"{len(ring) // 2}", ha="center", va="top")
         ax.set(xlim=(low[0], high[0]), ylim=((low + down)[1], high[1]), aspect="equal", anchor="W")
-        ax.set(xticks=[], yticks=[])
         ax.set_axis_off()
 
     return Panel(draw, f"True rings, and in {label}", height=(2.75, 1.9))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from reports.figures import style
 from reports.figures.plate import Plate, compose
@@ -49,35 +48,7 @@ def drawn(request: pytest.FixtureRequest, plates: dict[str, Plate]) -> Iterator[
         plt.close(figure)
 
 
-def _texts(figure: Figure) -> Iterator[Text]:
-    """The texts that are seen: those of ticks only where the tick is."""
-    outside = {
-        label
-        for ax in figure.axes
-        for axis in (ax.xaxis, ax.yaxis)
-        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
-        for label in (tick.label1, tick.label2)
-        if not axis.get_view_interval().min() <= tick.get_loc() <= axis.get_view_interval().max()
-    }
-    for text in figure.findobj(Text):
-        if isinstance(text, Text) and text.get_visible() and text.get_text().strip() and text not in outside:
-            yield text
-
-
-def test_type_is_large_enough_and_nothing_overlaps_or_is_cut_off(drawn: tuple[Figure, bool]) -> None:
-    figure, narrow = drawn
-    assert figure.get_size_inches()[0] == (style.COLUMN if narrow else style.PAGE)
-    renderer = figure.canvas.get_renderer()
-    boxes = [(t, t.get_window_extent(renderer)) for t in _texts(figure)]
-    boxes = [(t, box) for t, box in boxes if box.width > 0]
-    assert min(t.get_fontsize() for t, _ in boxes) >= (9 if narrow else 7)
-    page = figure.bbox
-    for text, box in boxes:
-        assert box.x0 >= page.x0 - 1, text
-        assert box.x1 <= page.x1 + 1, text
-        assert box.y0 >= page.y0 - 1, text
-        assert box.y1 <= page.y1 + 1, text
-    for (one, a), (other, b) in itertools.combinations(boxes, 2):
-        width = min(a.x1, b.x1) - max(a.x0, b.x0)
-        height = min(a.y1, b.y1) - max(a.y0, b.y0)
-        assert width <= 1 or height <= 0.25 * min(a.height, b.height), (one, other)
+def test_type_is_large_enough_and_nothing_overlaps_or_is_cut_off(
+    drawn: tuple[Figure, bool], assert_readable: Callable[[Figure, bool], None]
+) -> None:
+    assert_readable(*drawn)
