@@ -66,7 +66,7 @@ def mset(
     """
     volume = series.zeros() if initial is None else initial.clone()
     pixels = sum(counts.numel() for counts in series.counts)
-    before, growth = np.inf, GROWTH
+    before, growth = series.vacuum_loss(loss) if initial is None else np.inf, GROWTH
     for iteration in range(1, n_iter + 1):
         start, total = volume, 0.0
         for tilt in rng.permutation(len(series)):
@@ -80,7 +80,7 @@ def mset(
         else:
             step, growth = step / 2, 1.0
             if not total < (1 + SETTLED) * before:  # nor where it is not a number
-                volume = start
+                step, volume = step / 2, start
         if callback is not None:
             try:
                 callback(iteration, {"loss": total / pixels})

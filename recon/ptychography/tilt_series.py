@@ -11,10 +11,13 @@ import xarray as xr
 
 from datasets.schema import pixel_axis
 from recon.ptychography.fourier_shear import cylinder, rotate, rotate_adjoint
-from recon.ptychography.losses import Loss
+from recon.ptychography.losses import Loss, loss_and_slope
 from recon.ptychography.places import Places
 from recon.ptychography.scan import Scan
 from recon.ptychography.waves import WindowedMultislice
+
+PIECE = 1024
+"""Patterns of which sums are taken at a time."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,24 @@ class TiltSeries:
         back = rotate_adjoint(self.slicing.adjoint(found.phases), self.scan.rotations[tilt])
         return found.loss, back
 
+    def vacuum_loss(self, loss: Loss) -> float:
+        """The loss of an empty volume: every probe shows the same pattern."""
+        nothing = torch.zeros((self.slicing.n_slices, self.n, self.n), dtype=self.dtype, device=self.device)
+        total = 0.0
+        for places, counts in zip(self.places, self.counts, strict=True):
+            one = self.multislice.patterns(nothing, places.subset(slice(0, 1)))
+            for some in counts.split(PIECE):
+                measured = some.to(self.device, self.dtype)
+                total += loss_and_slope(one.expand_as(measured).clone(), measured, loss)[0]
+        return total
+
     def r_factor(self, volume: torch.Tensor) -> float:
         """Σ|√expected − √measured| / Σ√measured over all patterns."""
         above, below = 0.0, 0.0
         for tilt in range(len(self)):
             slices = self.slices(volume, tilt)
-            for some in np.array_split(np.arange(len(self.scan.positions)), _pieces(self.scan)):
-                part = slice(int(some[0]), int(some[-1]) + 1)
+            for first in range(0, len(self.scan.positions), PIECE):
+                part = slice(first, first + PIECE)
                 places = self.places[tilt].subset(part)
                 measured = self.counts[tilt][part].to(self.device, self.dtype).sqrt_()
                 above += float((self.multislice.patterns(slices, places).sqrt_() - measured).abs().sum())
@@ -128,12 +142,6 @@ class TiltSeries:
             coords={name: (name, axis, {"units": "Å"}) for name in ("z", "y", "x")},
             attrs={"units": "V"},
         )
-
-
-def _pieces(scan: Scan) -> int:
-    """Parts of a tilt whose patterns are a few hundred megabytes."""
-    pixels = len(scan.positions) * len(scan.detector.ky) * len(scan.detector.kx)
-    return max(1, min(len(scan.positions), math.ceil(pixels / 3e7)))
 
 
 def memory_needed(measurement: xr.Dataset, scan: Scan, slice_thickness: float) -> float:

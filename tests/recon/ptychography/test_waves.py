@@ -26,7 +26,7 @@ ORIGIN = (-6.4, -6.4)
 
 def detector(fine: int = 2, shift: float = 0.25, periods: int = 1, n: int = 32) -> Detector:
     """n pixels of 1/12.8 Å⁻¹, a part of one off centre."""
-    k = (np.arange(n) - n // 2 + shift) * STEP
+    k = np.asarray((np.arange(n) - n // 2 + shift) * STEP, dtype=np.float64)
     return Detector(k, k, STEP, 32 * periods, fine, periods)
 
 
