@@ -54,9 +54,9 @@ class Atoms4D(Reconstructor):
     name: ClassVar[str] = "atoms-4d"
 
     start: str = "mset"
-    n_iter: int = 10
+    n_iter: int = 8
     loss: Loss = "poisson"
-    slice_thickness: float = 2.0
+    slice_thickness: float = 3.2
     voxel: float | None = None
     blur: float = 0.4
     device: str = "auto"

@@ -130,7 +130,7 @@ class MSET(Reconstructor):
     step: float = 1.5
     method: Method = "tilts"
     loss: Loss = "mixed"
-    slice_thickness: float = 2.0
+    slice_thickness: float = 3.2
     voxel: float | None = None
     tv: float = 0.0
     blur: float = 0.4
