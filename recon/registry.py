@@ -31,6 +31,8 @@ BUILT_IN = {
     "poisson-ml": "recon.atoms.likelihood:PoissonML",
     "mset": "recon.ptychography.mset:MSET",
     "sset": "recon.ptychography.mset:SSET",
+    "paet-multi": "recon.ptychography.paet:PtychographicAET",
+    "paet-single": "recon.ptychography.paet:SingleSlicePAET",
     "atoms-4d": "recon.ptychography.atoms_4d:Atoms4D",
     "multislice-map": "recon.graphene.gradient:MultisliceMAP",
     "graphene-flat": "recon.graphene.initial:FlatGraphene",
