@@ -49,19 +49,29 @@ def mset_published(
 
 def _descend(series: TiltSeries, volume: torch.Tensor, step: float, loss: Loss) -> tuple[torch.Tensor, float]:
     """One pass: the new volume and the sum of the errors before each probe's update."""
+    scan = series.scan
+    total = 0.0
+    for tilt, rotation in enumerate(scan.rotations):
+        turned = rotate(volume, rotation)
+        turned, error = probe_by_probe(series, turned, tilt, range(len(scan.positions)), step, loss)
+        total += error
+        volume = rotate_adjoint(turned, rotation).clamp_(min=0)
+    return volume, total
+
+
+def probe_by_probe(
+    series: TiltSeries, turned: torch.Tensor, tilt: int, probes: range, step: float, loss: Loss
+) -> tuple[torch.Tensor, float]:
+    """The volume `turned` to a tilt after each of some probes has changed it, and the sum of their errors."""
     scan, slicing = series.scan, series.slicing
     thickness = slicing.thickness * series.voxel
     # ∂L/∂φ holds a factor 4 and the electrons of a probe that the published gradient does not
     scale = step * interaction_constant(scan.lens.energy) * thickness / (4 * scan.electrons)
     total = 0.0
-    for tilt, rotation in enumerate(scan.rotations):
-        turned = rotate(volume, rotation)
-        for probe in range(len(scan.positions)):
-            one = slice(probe, probe + 1)
-            found = series.multislice.gradient(
-                slicing.slices(turned), series.places[tilt].subset(one), series.counts[tilt][one], loss
-            )
-            total += found.loss
-            turned = turned - slicing.adjoint(scale * found.phases) / slicing.thickness
-        volume = rotate_adjoint(turned, rotation).clamp_(min=0)
-    return volume, total
+    for probe in probes:
+        one = slice(probe, probe + 1)
+        places, counts = series.places[tilt].subset(one), series.counts[tilt][one]
+        found = series.multislice.gradient(slicing.slices(turned), places, counts, loss)
+        total += found.loss
+        turned = turned - slicing.adjoint(scale * found.phases) / slicing.thickness
+    return turned, total

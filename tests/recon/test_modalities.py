@@ -10,7 +10,7 @@ from datasets.schema import make_measurement, pixel_axis
 from recon import registry
 from recon.base import Reconstructor, Status
 
-MODALITIES = ("adf", "hrtem")
+MODALITIES = ("adf", "hrtem", "4dstem")
 
 
 def measurement(modality: str) -> xr.Dataset:
@@ -18,10 +18,11 @@ def measurement(modality: str) -> xr.Dataset:
     axis = pixel_axis(16, 0.3)
     zero = np.zeros(5)
     coords = {"phi": zero, "theta": np.linspace(-60, 60, 5), "psi": zero, "time": np.arange(5.0)}
+    scan = {"scan_y": np.repeat(axis[:4], 4), "scan_x": np.tile(axis[:4], 4)}
     return make_measurement(
         modality,
-        np.ones((5, 16, 16), dtype=np.uint8),
-        {**coords, "y": axis, "x": axis},
+        np.ones((5, 16, 16, 16) if modality == "4dstem" else (5, 16, 16), dtype=np.uint8),
+        {**coords, "y": axis, "x": axis, **scan, "ky": axis, "kx": axis},
         dose_per_area=100.0,
         pixel_size=0.3,
         background=0.0,
