@@ -38,6 +38,9 @@ CELL_VERSION = 1
 NOISE_FREE = "inf"
 """How a cell's file writes an infinite dose, for which JSON has no number."""
 
+HALF_SLAB = 1.0
+"""Half the thickness [Å] of the central slab that a cell keeps of a volume."""
+
 log = logging.getLogger("dosebench")
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -132,8 +135,9 @@ class CellResult:
 
         Always `truth_numbers (t,)`, `truth_positions (t, 3)` [Å]; unless failed `answer_numbers (a,)`,
         `answer_positions (a, 3)` [Å], `pairs (n, 2)` (truth index, answer index), `residuals (n, 3)` [Å]
-        (answer − truth, translation removed), `translation (3,)` [Å]; with a volume `slice_z (y, x)`,
-        `slice_y (z, x)`, `slice_x (z, y)` through the origin and `axis_z, axis_y, axis_x` [Å]; of a
+        (answer − truth, translation removed), `translation (3,)` [Å], and where the method gives it
+        `answer_intensity (a,)`; with a volume `slice_z (y, x)`, `slice_y (z, x)`, `slice_x (z, y)` through
+        the origin, `slab_z (y, x)`, the mean within `HALF_SLAB` of it, and `axis_z, axis_y, axis_x` [Å]; of a
         tilt series whose geometry the method gave, `tilt_phi, tilt_theta, tilt_psi` [deg],
         `tilt_shift_x, tilt_shift_y` [Å] and `tilt_scale`, all (n_tilt,). Raises `StoreError` when damaged.
         """
@@ -164,13 +168,18 @@ def _atoms(arrays: Arrays, which: str) -> Atoms:
 
 
 def orthoslices(volume: xr.DataArray) -> Arrays:
-    """The three slices of `volume` (z, y, x) nearest to the origin, float32, and its axes [Å]."""
+    """The three slices of `volume` (z, y, x) nearest to the origin and its central slab along z, float32, and
+    its axes [Å].
+    """
     volume = volume.transpose("z", "y", "x")
     slices: Arrays = {}
     for axis in ("z", "y", "x"):
         slices[f"axis_{axis}"] = np.asarray(volume[axis].values, dtype=np.float32)
         centre = int(np.abs(volume[axis].values).argmin())
         slices[f"slice_{axis}"] = np.asarray(volume.isel({axis: centre}).values, dtype=np.float32)
+    inside = np.abs(volume["z"].values) <= HALF_SLAB
+    slab = volume.isel(z=inside).mean("z") if inside.any() else slices["slice_z"]
+    slices["slab_z"] = np.asarray(slab, dtype=np.float32)
     return slices
 
 

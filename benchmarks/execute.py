@@ -208,6 +208,8 @@ def _scored(
         "residuals": match.residuals,
         "translation": match.translation,
     }
+    if "intensity" in atoms.arrays:
+        arrays["answer_intensity"] = np.asarray(atoms.arrays["intensity"], dtype=np.float32)
     if reconstruction.volume is not None:
         arrays |= orthoslices(reconstruction.volume)
     if reconstruction.geometry is not None:

@@ -38,6 +38,7 @@ class Fingerprint(Reconstructor):
             coords={name: np.arange(size) - size // 2 for name in axis},
         )
         atoms = Atoms("Cu6Au4", positions=rng.uniform(-4, 4, (10, 3)))
+        atoms.set_array("intensity", np.arange(10.0))
         stats = {"counts": float(int.from_bytes(digest[:6], "big")), "r_factor": 0.25}
         return Reconstruction(atoms, volume, stats=stats)
 

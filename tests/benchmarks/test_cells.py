@@ -147,6 +147,10 @@ def test_orthoslices_go_through_the_origin() -> None:
     np.testing.assert_allclose(slices["slice_y"], values[:, 3], rtol=1e-6)
     np.testing.assert_allclose(slices["slice_x"], values[:, :, 0], rtol=1e-6)
     np.testing.assert_allclose(slices["axis_y"], axes["y"])
+    np.testing.assert_allclose(slices["slab_z"], values.mean(axis=0), rtol=1e-6)
+    coarse = {**axes, "z": axes["z"] * 4}
+    slices = orthoslices(xr.DataArray(values, dims=("z", "y", "x"), coords=coarse))
+    np.testing.assert_array_equal(slices["slab_z"], slices["slice_z"])
 
 
 def test_parameters_are_what_json_holds() -> None:

@@ -102,9 +102,10 @@ def test_what_a_cell_holds(finished, tiny_store: DatasetStore) -> None:
     expected = arrays["answer_positions"][j] - truth.positions[i] - arrays["translation"]
     np.testing.assert_allclose(arrays["residuals"], expected, atol=1e-12)
     size = tiny_store.card.imaging.n_pixels
-    for name in ("slice_z", "slice_y", "slice_x"):
+    for name in ("slice_z", "slice_y", "slice_x", "slab_z"):
         assert arrays[name].shape == (size, size)
     assert arrays["axis_z"][size // 2] == 0
+    np.testing.assert_array_equal(arrays["answer_intensity"], np.arange(10.0))
     provenance = result.provenance
     assert provenance["packages"]["numpy"] == np.__version__
     assert provenance["seconds"] > 0
