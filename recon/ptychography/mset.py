@@ -36,6 +36,7 @@ from recon.project.projector import resolve_device
 from recon.ptychography.losses import Loss
 from recon.ptychography.mset_published import mset_published
 from recon.ptychography.scan import Scan, needs_4dstem
+from recon.ptychography.scan_errors import FIRST_PASS, ScanErrors
 from recon.ptychography.tilt_series import TiltSeries, memory_needed
 
 GROWTH = 1.3
@@ -45,6 +46,7 @@ SETTLED = 0.01
 PHASE_EXPONENT = 0.7
 """The phase of an atom goes about as this power of its atomic number: Cu and Au, O and Ba, Si and O."""
 
+NO_ERRORS = ScanErrors()
 Method = Literal["tilts", "published"]
 
 
@@ -56,27 +58,33 @@ def mset(
     loss: Loss,
     rng: np.random.Generator,
     tv: float = 0.0,
+    errors: ScanErrors = NO_ERRORS,
     initial: torch.Tensor | None = None,
     callback: Callback | None = None,
 ) -> torch.Tensor:
     """The volume of phases (n, n, n) [rad] after `n_iter` passes over the tilts, each in a new order.
 
     A `step` of 2 is where a specimen that fills the whole volume would begin to diverge; after each pass
-    the total variation is weighed by `tv` [rad]. `callback` gets the `loss` of each pass, per pixel.
+    the total variation is weighed by `tv` [rad], and `errors` of the scan are corrected. `callback` gets the
+    `loss` of each pass, per pixel.
     """
     volume = series.zeros() if initial is None else initial.clone()
     pixels = sum(counts.numel() for counts in series.counts)
     before, growth = series.vacuum_loss(loss) if initial is None else np.inf, GROWTH
     for iteration in range(1, n_iter + 1):
         start, total = volume, 0.0
+        correcting = iteration >= FIRST_PASS or initial is not None
+        by_probe = errors.gradient(series) if correcting else None
         for tilt in rng.permutation(len(series)):
-            value, gradient = series.gradient(volume, int(tilt), loss)
+            value, gradient = series.gradient(volume, int(tilt), loss, by_probe)
             total += value
             volume = torch.addcmul(volume, gradient, series.support, value=-step / series.curvature)
             volume.clamp_(min=0)
         if total < before:
             step, before = step * growth, total
             volume = less_varied(volume, tv)
+            if correcting:
+                errors.correct(series, volume, loss, by_probe)
         else:
             step, growth = step / 2, 1.0
             if not total < (1 + SETTLED) * before:  # nor where it is not a number
@@ -104,9 +112,10 @@ class MSET(Reconstructor):
 
     Fields: `n_iter` passes; `step` (`mset`, or of the published descent [V]); `method`, by `tilts` or as
     `published`; `loss` (`recon.ptychography.losses`); `slice_thickness` [Å]; `voxel` [Å], by default what
-    just carries the detector's edge; `tv`, weight of the total variation [rad]; `blur`, standard deviation of
-    the Gaussian [Å] that the volume is smoothed by before tracing; `min_height`, the least height of a
-    maximum relative to the greatest; `min_distance` between atoms [Å] (by default
+    just carries the detector's edge; `tv`, weight of the total variation [rad]; `positions` of the probes,
+    `nominal` or `refine`, and the `probe`, `ideal` or `refine` (`recon.ptychography.scan_errors`); `blur`,
+    standard deviation of the Gaussian [Å] that the volume is smoothed by before tracing; `min_height`, the
+    least height of a maximum relative to the greatest; `min_distance` between atoms [Å] (by default
     `recon.atoms.classify.closest_approach`); `classify` (`recon.atoms.classify`); `device`, a PyTorch device
     or "auto".
     """
@@ -133,6 +142,8 @@ class MSET(Reconstructor):
     slice_thickness: float = 3.2
     voxel: float | None = None
     tv: float = 0.0
+    positions: Literal["nominal", "refine"] = "nominal"
+    probe: Literal["ideal", "refine"] = "ideal"
     blur: float = 0.4
     min_height: float = 1e-3
     min_distance: float | None = None
@@ -178,7 +189,14 @@ class MSET(Reconstructor):
             found = mset_published(series, self.n_iter, step=self.step, loss=self.loss, callback=record)
         else:
             found = mset(
-                series, self.n_iter, step=self.step, loss=self.loss, rng=rng, tv=self.tv, callback=record
+                series,
+                self.n_iter,
+                step=self.step,
+                loss=self.loss,
+                rng=rng,
+                tv=self.tv,
+                errors=ScanErrors(self.positions == "refine", self.probe == "refine"),
+                callback=record,
             )
         stats = {"iterations": float(record.iterations), "loss": record.loss}
         if not torch.isfinite(found).all():

@@ -101,11 +101,15 @@ class TiltSeries:
         """The phases (n_slices, n, n) that the beam meets at a tilt."""
         return self.slicing.slices(rotate(volume, self.scan.rotations[tilt]))
 
-    def gradient(self, volume: torch.Tensor, tilt: int, loss: Loss) -> tuple[float, torch.Tensor]:
-        """The loss of one tilt and its derivative by the volume."""
-        found = self.multislice.gradient(
-            self.slices(volume, tilt), self.places[tilt], self.counts[tilt], loss
-        )
+    def gradient(
+        self, volume: torch.Tensor, tilt: int, loss: Loss, by_probe: torch.Tensor | None = None
+    ) -> tuple[float, torch.Tensor]:
+        """The loss of one tilt and its derivative by the volume; that by the probe is added to `by_probe`."""
+        places, counts = self.places[tilt], self.counts[tilt]
+        slices = self.slices(volume, tilt)
+        found = self.multislice.gradient(slices, places, counts, loss, probe=by_probe is not None)
+        if by_probe is not None and found.probe is not None:
+            by_probe += found.probe
         back = rotate_adjoint(self.slicing.adjoint(found.phases), self.scan.rotations[tilt])
         return found.loss, back
 

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recon.ptychography.losses import Loss, loss_and_slope
+from recon.ptychography.losses import FAINTEST, Loss, loss_and_slope
 from recon.ptychography.places import Places
 from recon.ptychography.scan import Detector, Lens
 
@@ -92,6 +92,7 @@ class WindowedMultislice:
         self.share = electrons * detector.periods**2 / sum(len(points) for _, points in self.parts)
         self.size = (len(detector.ky), len(detector.kx))
         self._tails: dict[tuple[int, float, float], list[torch.Tensor]] = {}
+        self._exact: dict[int, list[tuple[Points, torch.Tensor]]] = {}
 
     def _complex(self, values: npt.NDArray[np.complex128]) -> torch.Tensor:
         return torch.as_tensor(values, dtype=self.complex, device=self.device)
@@ -156,6 +157,45 @@ class WindowedMultislice:
                         mine += getattr(share, name)
         total.phases = places.crop(total.phases)
         return total
+
+    def displacements(
+        self, phases: torch.Tensor, places: Places, counts: torch.Tensor, loss: Loss
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The derivative of the loss by the positions, (n_probes, 2) as [y, x] [1/Å], and their Fisher
+        information (n_probes, 2, 2) [1/Å²]: one forward pass of three waves.
+        """
+        field = places.transmission(phases)
+        n = len(places.corners)
+        slopes = torch.zeros((n, 2), dtype=self.real, device=self.device)
+        information = torch.zeros((n, 2, 2), dtype=self.real, device=self.device)
+        for some in places.batches(self.batch):
+            windows = places.windows(field, some)
+            beyond = self._beyond(places, some, len(phases), by_place=True)
+            ramps = places.ramps(self.k, some)
+            probe = self.probe[:, None] if ramps is None else self.probe[:, None] * ramps
+            fars = []
+            for axis, tails in enumerate(beyond):
+                lowered = probe if axis == 0 else probe * (-2j * math.pi * self._along(axis))
+                wave = torch.fft.ifft2(lowered, norm="ortho")
+                fars.append(self._far(self._through(windows, wave)[-1], tails))
+            expected = self._expected(fars[0])
+            _, slope = loss_and_slope(expected.clone(), counts[some].to(self.device, self.real), loss)
+            changes = [
+                2
+                * self.share
+                * sum((a.conj() * b).real.sum(dim=0) for a, b in zip(fars[0], moved, strict=True))
+                for moved in fars[1:]
+            ]
+            weight = 1 / expected.clamp_min(FAINTEST)
+            for i, change in enumerate(changes):
+                slopes[some, i] = (slope * change).sum(dim=(1, 2))
+                for j, other in enumerate(changes):
+                    information[some, i, j] = (weight * change * other).sum(dim=(1, 2))
+        return slopes, information
+
+    def _along(self, axis: int) -> torch.Tensor:
+        """Frequencies [1/Å] along y (1) or x (2), to be spread over a window."""
+        return self.k[:, None] if axis == 1 else self.k[None, :]
 
     def _add(
         self,
@@ -245,31 +285,45 @@ class WindowedMultislice:
         self, places: Places, some: slice, n_slices: int, by_place: bool = False
     ) -> tuple[list[torch.Tensor], ...]:
         """`tails`, and if asked for their derivatives by the probes' y and x [1/Å]."""
-        detector, lens = self.detector, self.lens
+        detector = self.detector
         ramps = places.ramps(self.k, some)
         spectrum = self.ideal[:, None] * self.forth ** (n_slices - 1)
         if ramps is not None:
             spectrum = spectrum * ramps
-        height = math.sqrt(math.pi) * lens.semiangle / lens.wavelength * detector.length
-        exit_plane = self.entrance + (n_slices - 1) * self.spacing
         at = (detector.window // 2 + places.fractions[some]) * detector.voxel
-        k_window = (None, self.k[:, None], self.k[None, :])
         found: tuple[list[torch.Tensor], ...] = ([], [], [])
-        points = [point for _, some_points in self.parts for point in some_points]
         for axis in range(3 if by_place else 1):
-            k = k_window[axis]
-            lowered = spectrum if k is None else spectrum * (-2j * math.pi * k)
+            lowered = spectrum if axis == 0 else spectrum * (-2j * math.pi * self._along(axis))
             within = self._far(torch.fft.ifft2(lowered, norm="ortho"))
-            for point, part in zip(points, within, strict=True):
-                k2 = point.ky[:, None] ** 2 + point.kx**2
-                wave = lens.spectrum(k2, exit_plane, detector.step / detector.fine) / height
-                if axis:
-                    wave = wave * (-2j * np.pi * (point.ky[:, None] if axis == 1 else point.kx))
+            for (point, wave), part in zip(self._in_vacuum(n_slices), within, strict=True):
                 y, x = (
-                    np.exp(-2j * np.pi * np.outer(at[:, i], q)) for i, q in enumerate((point.ky, point.kx))
+                    self._complex(np.exp(-2j * np.pi * np.outer(at[:, i], q)))
+                    for i, q in enumerate((point.ky, point.kx))
                 )
-                found[axis].append(self._complex(wave * y[:, :, None] * x[:, None, :]) - part[0])
+                exact = wave * y[:, :, None] * x[:, None, :]
+                if axis:
+                    k = self._real(point.ky)[:, None] if axis == 1 else self._real(point.kx)
+                    exact = exact * (-2j * math.pi * k)
+                found[axis].append(exact - part[0])
         return found
+
+    def _in_vacuum(self, n_slices: int) -> list[tuple[Points, torch.Tensor]]:
+        """The sampling points, and the ideal probe there behind `n_slices` of vacuum, standing at 0."""
+        if n_slices not in self._exact:
+            lens, detector = self.lens, self.detector
+            height = math.sqrt(math.pi) * lens.semiangle / lens.wavelength * detector.length
+            exit_plane = self.entrance + (n_slices - 1) * self.spacing
+            self._exact[n_slices] = [
+                (point, self._complex(wave / height))
+                for _, points in self.parts
+                for point in points
+                for wave in [
+                    lens.spectrum(
+                        point.ky[:, None] ** 2 + point.kx**2, exit_plane, detector.step / detector.fine
+                    )
+                ]
+            ]
+        return self._exact[n_slices]
 
     def _expected(self, far: list[torch.Tensor]) -> torch.Tensor:
         """Expected counts (n, n_ky, n_kx)."""

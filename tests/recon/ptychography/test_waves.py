@@ -180,3 +180,17 @@ def test_cuda_gives_what_the_processor_gives() -> None:
         answers.append((found.loss, found.phases.cpu()))
     assert answers[0][0] == pytest.approx(answers[1][0], rel=1e-4)
     torch.testing.assert_close(answers[0][1], answers[1][1], rtol=1e-3, atol=1e-3)
+
+
+def test_displacements_and_their_information() -> None:
+    seen = detector()
+    model, where = multislice(seen, electrons=1e5), scan(0.1)
+    counts = model.patterns(phases(0), Places(where, seen, ORIGIN, (32, 32)))
+    off = np.random.default_rng(1).normal(0, 0.02, where.shape)
+    places = Places(where + off, seen, ORIGIN, (32, 32))
+    slopes, information = model.displacements(phases(0), places, counts, "poisson")
+    found = model.gradient(phases(0), places, counts, "poisson", positions=True)
+    assert found.positions is not None
+    torch.testing.assert_close(slopes, found.positions, rtol=1e-6, atol=1e-6)
+    step = -torch.linalg.solve(information, slopes)
+    assert np.linalg.norm(off + step.numpy()) < 0.2 * np.linalg.norm(off)
