@@ -7,7 +7,7 @@ derivatives of the loss (`losses`) by the slices are the matrices, between 0 and
 
     C_mn(q) = ¼ Σ_bright d_m* d_n + ½ Σ_dark (b_m* b_n (q) + b_m b_n* (−q)),   d_m = u* b_m(q) − u b_m*(−q),
 
-times 2 N per probe, whose Σ|ψ̂|² = 1. For one slice this is the square of the contrast transfer of
+times 4 N per probe, whose Σ|ψ̂|² = 1. For one slice this is the square of the contrast transfer of
 ptychography (Rodenburg, McCallum and Nellist, Ultramicroscopy 48, 304 (1993)): it vanishes for q → 0, which
 makes plain descent slow there, and so does what a slice has more than the next at low frequencies, the
 missing cone. Divided by C + ε, all frequencies come at the same pace, and those that it says less than ε
@@ -72,7 +72,7 @@ def illumination(multislice: WindowedMultislice, places: Places, height: float) 
 class Metric:
     """Divides a gradient (n_slices, n_y, n_x) by the curvature that a scan gives the loss, plus `damping`.
 
-    Its own inverse, 2 N √E (C(q) + damping) √E for an illumination E (n_y, n_x), is symmetric and positive.
+    Its own inverse, 4 N √E (C(q) + damping) √E for an illumination E (n_y, n_x), is symmetric and positive.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Metric:
         table = curvature_matrices(multislice, heights)
         lit = illumination(multislice, places, float(heights.mean()))
         lit = lit + UNSEEN * lit.max()
-        self.root = (1 / (2 * multislice.electrons * lit)).sqrt_()
+        self.root = (1 / (4 * multislice.electrons * lit)).sqrt_()
         n_y, n_x = places.shape
         k_y = torch.fft.fftfreq(n_y, places.voxel, dtype=table.dtype, device=table.device)
         k_x = torch.fft.rfftfreq(n_x, places.voxel, dtype=table.dtype, device=table.device)

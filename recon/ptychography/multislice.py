@@ -33,6 +33,11 @@ SIDE_MODE = 0.02
 PROBE_START = 2
 """Iterations before probe and positions move: what a first rough object would make of them is wrong."""
 
+FLAT = 1e-4
+"""Square of the slope of the phase [rad²/Å²] below which it shows no positions."""
+FARTHEST = 0.1
+"""No probe moves farther than this in one step [Å]."""
+
 
 @dataclass
 class Ptychogram:
@@ -60,7 +65,7 @@ def multislice_ptychography(
     n_iter: int,
     *,
     loss: Loss = "mixed",
-    step: float = 0.5,
+    step: float = 1.0,
     damping: float = 0.1,
     layer_regularisation: float = 0.0,
     refine_probe: bool = False,
@@ -87,38 +92,49 @@ def multislice_ptychography(
     aperture = model.probe.abs().sum(dim=0) > 0
     metric = Metric(model, places, n_slices, damping=damping)
     regular = like_layers(phases.shape, layer_regularisation).to(phases)
-    before, ahead, momentum = (phases, math.inf), phases, 1.0
-    latest = math.nan
+    now = [phases, model.probe, torch.as_tensor(positions).to(phases)]
+    ahead, before, lowest, momentum, latest = now, now, math.inf, 1.0, math.nan
     for iteration in range(1, n_iter + 1):
         moving = iteration > PROBE_START or initial is not None
+        if refine_positions:
+            places = places.moved(ahead[2].double().cpu().numpy())
+        model.probe = ahead[1]
         found = model.gradient(
-            ahead, places, counts, loss, probe=refine_probe and moving, positions=refine_positions and moving
+            ahead[0],
+            places,
+            counts,
+            loss,
+            probe=refine_probe and moving,
+            positions=refine_positions and moving,
         )
         latest = found.loss / counts.numel()
-        if not latest < WORSE * before[1]:  # nor where it is not a number
-            step, momentum, phases = step / 2, 1.0, before[0]
-            ahead = phases
+        if not latest < WORSE * lowest:  # nor where it is not a number
+            step, momentum, now, ahead = step / 2, 1.0, before, before
         else:
-            before = (phases, latest)
-            moved = ahead - step * metric(found.phases)
+            before, lowest = now, latest
+            moved = list(ahead)
+            moved[0] = ahead[0] - step * metric(found.phases)
             if layer_regularisation > 0:
-                moved = torch.fft.irfftn(torch.fft.rfftn(moved) * regular, s=moved.shape)
-            if float(((ahead - moved) * (moved - phases)).sum()) > 0:
+                moved[0] = torch.fft.irfftn(torch.fft.rfftn(moved[0]) * regular, s=phases.shape)
+            if found.probe is not None:
+                # its curvature is 4 N for every pattern
+                change = step * found.probe * aperture / (4 * model.electrons * len(counts))
+                moved[1] = ahead[1] - change
+                moved[1] = moved[1] / moved[1].abs().square().sum().sqrt()
+            if found.positions is not None:
+                moved[2] = ahead[2] - step * shift(model, ahead[0], found.positions)
+            if float(((ahead[0] - moved[0]) * (moved[0] - now[0])).sum()) > 0:
                 momentum = 1.0
             following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
-            ahead = moved + (momentum - 1) / following * (moved - phases)
-            phases, momentum = moved, following
-            if found.probe is not None:
-                model.probe = moved_probe(model, found.probe, aperture, len(positions))
-            if found.positions is not None:
-                positions = moved_positions(model, positions, found.positions)
-                places = places.moved(positions)
+            beyond = (momentum - 1) / following
+            ahead = [new + beyond * (new - old) for new, old in zip(moved, now, strict=True)]
+            now, momentum = moved, following
         if callback is not None:
             try:
                 callback(iteration, {"loss": latest})
             except StopIteration:
                 break
-    return Ptychogram(phases, model.probe, positions, latest)
+    return Ptychogram(now[0], now[1], now[2].double().cpu().numpy(), latest)
 
 
 def like_layers(shape: tuple[int, ...], strength: float) -> torch.Tensor:
@@ -149,17 +165,13 @@ def with_modes(model: WindowedMultislice, n_modes: int) -> torch.Tensor:
     return probe / probe.abs().square().sum().sqrt()
 
 
-def moved_probe(
-    model: WindowedMultislice, gradient: torch.Tensor, aperture: torch.Tensor, n_scan: int
-) -> torch.Tensor:
-    """The probe after a step of descent, whose curvature is 2 N for every pattern; Σ|probe|² stays 1."""
-    probe = model.probe - gradient * aperture / (2 * model.electrons * n_scan)
-    return probe / probe.abs().square().sum().sqrt()
-
-
-def moved_positions(model: WindowedMultislice, positions: np.ndarray, gradient: torch.Tensor) -> np.ndarray:
-    """The positions (n_scan, 2) after a step of descent: a shift by r changes the wave by 2πi k·r."""
-    k2 = (model.probe.abs().square().sum(dim=0) * model.k**2).sum()
-    change = -gradient / (2 * model.electrons * (2 * math.pi) ** 2 * k2)
-    change -= change.mean(dim=0)
-    return positions + change.cpu().numpy()
+def shift(model: WindowedMultislice, phases: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """How far to move probes (n_scan, 2) [Å] down the `gradient`, of mean 0. The curvature is 4 N times the
+    square of the slope of the phase, for which its mean over the field is taken.
+    """
+    projection = phases.sum(dim=0)
+    slopes = [part.square() for part in torch.gradient(projection, spacing=model.detector.voxel)]
+    curvature = torch.stack([part.mean() for part in slopes]).clamp_min(FLAT)
+    change = gradient / (4 * model.electrons * curvature)
+    change = change.clamp(-FARTHEST, FARTHEST)
+    return change - change.mean(dim=0)

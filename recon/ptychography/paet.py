@@ -116,8 +116,8 @@ class PtychographicAET(Reconstructor):
     }
     """Extended Data Tables 1 and 2 of paper 003, in the metric of `recon.ptychography.curvature`."""
 
-    n_iter: int = 6
-    step: float = 0.5
+    n_iter: int = 8
+    step: float = 1.0
     damping: float = 0.1
     loss: Loss = "mixed"
     slice_thickness: float = 8.0

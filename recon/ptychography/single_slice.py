@@ -1,9 +1,9 @@
 """Ptychography of one tilt as if the specimen were one slice: maximum likelihood, and the classic ePIE.
 
 ePIE (Maiden and Rodenburg, Ultramicroscopy 109, 1256 (2009)) visits the probe positions one by one in random
-order. It gives the exit wave the measured amplitudes, which is −1/(2N) of the derivative of the amplitude
-loss by it, and passes the difference on to the object in proportion to |probe|² / max |probe|², and to the
-probe likewise. Here the object is a phase object, of whose wave that is the part at right angles.
+order. It gives the exit wave the measured amplitudes, which is a step of −1/(4N) along the derivative of the
+amplitude loss by it, and passes the difference on to the object in proportion to |probe|² / max |probe|², and
+to the probe likewise. Here the object is a phase object, of whose wave that is the part at right angles.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ def epie(
                 phases, places.subset(some), counts[some], "amplitude", probe=probe_step > 0
             )
             total += found.loss
-            phases = phases - object_step / (2 * model.electrons * brightest) * found.phases
+            phases = phases - object_step / (4 * model.electrons * brightest) * found.phases
             if found.probe is not None:
                 # a phase object has |object|² = 1 everywhere
-                model.probe = model.probe - probe_step / (2 * model.electrons) * found.probe
+                model.probe = model.probe - probe_step / (4 * model.electrons) * found.probe
         latest = total / counts.numel()
         if callback is not None:
             try:
