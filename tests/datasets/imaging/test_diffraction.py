@@ -98,16 +98,6 @@ def test_a_specimen_moved_with_the_probe_gives_the_same_pattern() -> None:
     np.testing.assert_allclose(moved.patterns, here.patterns, atol=1e-6 * here.patterns.max())
 
 
-def test_both_ways_to_the_detector_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A padded FFT where the detector's points are its own, matrix products anywhere."""
-    k = (np.arange(64) - 32) / 24
-    beam = Beam.make(k, OPTICS, -40.0, 128, 0.1, 4)
-    padded = patterns_of(localised_phase(320, 3), beam, [150, 160])
-    monkeypatch.setattr(diffraction, "GRID", -1.0)
-    products = patterns_of(localised_phase(320, 3), beam, [150, 160])
-    np.testing.assert_allclose(products.patterns, padded.patterns, atol=2e-6 * padded.patterns.max())
-
-
 def test_a_pixel_is_the_sum_of_its_points() -> None:
     beam = Beam.make((np.arange(64) - 32) / 24, OPTICS, -40.0, 128, 0.1, 4)
     fine = patterns_of(localised_phase(320, 3), beam, [150]).patterns
