@@ -93,7 +93,7 @@ def multislice_ptychography(
     metric = Metric(model, places, n_slices, damping=damping)
     regular = like_layers(phases.shape, layer_regularisation).to(phases)
     now = [phases, model.probe, torch.as_tensor(positions).to(phases)]
-    ahead, before, lowest, momentum, latest = now, now, math.inf, 1.0, math.nan
+    ahead, before, last, momentum, latest = now, now, math.inf, 1.0, math.nan
     for iteration in range(1, n_iter + 1):
         moving = iteration > PROBE_START or initial is not None
         if refine_positions:
@@ -108,10 +108,10 @@ def multislice_ptychography(
             positions=refine_positions and moving,
         )
         latest = found.loss / counts.numel()
-        if not latest < WORSE * lowest:  # nor where it is not a number
-            step, momentum, now, ahead = step / 2, 1.0, before, before
+        if not latest < WORSE * last:  # nor where it is not a number
+            step, momentum, now, ahead, last = step / 2, 1.0, before, before, math.inf
         else:
-            before, lowest = now, latest
+            before, last = now, latest
             moved = list(ahead)
             moved[0] = ahead[0] - step * metric(found.phases)
             if layer_regularisation > 0:

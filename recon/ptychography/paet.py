@@ -148,6 +148,8 @@ class PtychographicAET(Reconstructor):
         for name in ("n_modes", "volume_iter", "oversample"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.n_modes > 1 and not self.refine_probe:
+            raise InputError("n_modes above 1 needs refine_probe=true, for it is the patterns that show them")
 
     def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
         """Whether this is a 4D-STEM tilt series of at least `MIN_TILTS` tilts whose probes overlap and that

@@ -92,7 +92,7 @@ def test_vacuum_is_at_zero_whatever_offset_and_ramp_a_phase_has() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["n_iter=0", "damping=0", "blur=-1", "n_modes=0", "layer_regularisation=-1"]
+    "wrong", ["n_iter=0", "damping=0", "blur=-1", "n_modes=0", "n_modes=2", "layer_regularisation=-1"]
 )
 def test_impossible_parameters_are_refused(wrong: str) -> None:
     with pytest.raises(InputError, match=wrong.split("=")[0]):
