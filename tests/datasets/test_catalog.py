@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from datasets.catalog import FOLDER, DatasetCard, dataset_names, load_dataset
+from datasets.catalog.acquisition import wavelength
 from datasets.errors import InputError
 from datasets.imaging.detector import detector_angles
 from datasets.simulate import series_module
@@ -56,6 +58,36 @@ def test_the_acquisition_of_paper_003_is_that_of_its_table(name: str) -> None:
     assert set(doses) <= set(card.doses)
     parameters = card.structure.parameters
     assert parameters.get("counts", {"Si": parameters.get("n_atoms")}) == atoms
+
+
+@pytest.mark.parametrize("name", ["cuau-1602-4d", "bao-987-4d"])
+def test_the_patterns_of_paper_004_are_as_it_says(name: str) -> None:
+    card = load_dataset(name)
+    imaging = card.four_d_stem
+    assert (imaging.energy_eV, imaging.semiangle_mrad, imaging.slice_thickness) == (300e3, 21, 2)
+    assert imaging.defocus == -200
+    assert imaging.n_scan * imaging.scan_step == pytest.approx(51.2)
+    points = imaging.detector_points()
+    assert (len(points), points[0], points[1] - points[0]) == (128, -1.25, pytest.approx(1 / 51.2))
+    np.testing.assert_allclose(card.theta(), np.linspace(-75, 75, 20))
+    totals = {round(20 * dose) for dose in card.doses}
+    assert {2_000, 20_000, 200_000, 2_000_000, 20_000_000, 12_500, 125_000} <= totals
+    dense = load_dataset(f"{name}[scan_step=0.4,n_scan=128,potential_sampling=0.0572]").four_d_stem
+    assert dense.sampling == pytest.approx(51.2 / 896)
+
+
+@pytest.mark.parametrize("name", ["sio2-7704-4d", "sio2-300-4d"])
+def test_the_patterns_of_paper_003_are_those_of_its_table(name: str) -> None:
+    card = load_dataset(name)
+    imaging = card.four_d_stem
+    assert (imaging.energy_eV, imaging.semiangle_mrad, imaging.defocus) == (80e3, 30, 180)
+    assert (imaging.scan_step, imaging.slice_thickness) == (0.5, 2)
+    assert imaging.n_scan == (208 if name == "sio2-7704-4d" else 52)
+    assert len(imaging.detector_points()) == 152
+    reach = 1e3 * wavelength(80e3) * np.abs(imaging.detector_points()).max()
+    assert 60 < reach < 62
+    np.testing.assert_allclose(card.theta(), np.linspace(-72, 72, 49))
+    assert {1.6e3, 1.6e4} <= set(card.doses)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from datasets.acquisition import true_acquisition
 from datasets.catalog import FOLDER, DatasetCard, load_dataset
 from datasets.errors import InputError
 from datasets.imaging import diffraction_series
+from datasets.imaging.compare_patterns import compare
 from datasets.imaging.detector import noise_seed
 from datasets.pieces import read_piece
 from datasets.schema import OPTICS_ATTRS, REQUIRED_ATTRS, check_measurement, pixel_axis
@@ -173,3 +174,13 @@ def test_bad_acquisitions_are_one_sentence(changes: dict[str, float], sentence: 
         simulate(tiny(**changes), root=str(tmp_path), progress=False)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "images").exists()
+
+
+def test_the_window_that_is_taken_is_close_to_the_full_field_and_a_small_one_is_not() -> None:
+    errors, _ = compare(tiny(), 1, 3, [6.0])
+    assert errors[0].of_norm < 0.005
+    assert errors[0].of_change < 0.1
+    assert errors[1].of_norm > 0.01
+    assert errors[1].width < 8 < errors[0].width
+    with pytest.raises(InputError, match="tilt must be 0 to 3, got 4"):
+        compare(tiny(), 4, 1, [])
