@@ -12,6 +12,7 @@ import click
 from benchmarks.limits.detectable import detectable, dose_to_trace
 from benchmarks.limits.limit import Limit
 from benchmarks.limits.needed import dose_needed
+from benchmarks.limits.problem import LimitProblem
 from benchmarks.limits.stored import limits, problem_of
 from benchmarks.limits.unknowns import check_names
 from datasets.catalog import load_dataset
@@ -76,6 +77,12 @@ def limit_report(
 
 def _detectable(store: DatasetStore, doses: Sequence[float], wanted: float) -> dict[str, Any]:
     problem = problem_of(store)
+    if not isinstance(problem, LimitProblem):
+        modality = store.card.imaging.modality
+        raise InputError(
+            f"dataset {store.card.name}: which atoms can be told from noise is computed for adf images, "
+            f"not for {modality}"
+        )
     rows = [detectable(problem, dose) for dose in doses]
     return {
         "wanted": wanted,

@@ -22,14 +22,15 @@ from datasets.pieces import has_piece, join, read_piece, write_piece
 from datasets.store import DatasetStore
 
 if TYPE_CHECKING:
+    from benchmarks.limits.diffraction import PatternLimit
     from benchmarks.limits.problem import LimitProblem
 
 LIMIT_VERSION = 1
 """Raised when the same dataset would get another limit."""
 
-MOST_UNASKED = 1666
-"""Atoms up to which a grid computes limits by itself, exactly and in seconds per dose (`problem.MOST_DENSE`).
-Beyond, it takes those that there are."""
+MOST_ATOMS = {"adf": 1666, "4dstem": 300}
+"""Atoms up to which a grid computes limits by itself, by modality: of ADF images exactly and in seconds per
+dose (`problem.MOST_DENSE`), of diffraction patterns in minutes. Beyond, it takes those that there are."""
 
 log = logging.getLogger("dosebench")
 
@@ -61,7 +62,7 @@ def each_limit(
     store: DatasetStore, doses: Sequence[float], unknown: Sequence[str] = (), *, progress: bool = True
 ) -> Iterator[Limit]:
     """As `limits`, one after the other."""
-    problem: LimitProblem | None = None
+    problem: LimitProblem | PatternLimit | None = None
     missing = any(not has_piece(limit_url(store, dose, unknown)) for dose in doses)
     quiet = None if progress and missing else True
     for dose in tqdm(
@@ -75,8 +76,12 @@ def each_limit(
         yield found
 
 
-def problem_of(store: DatasetStore) -> LimitProblem:
+def problem_of(store: DatasetStore) -> LimitProblem | PatternLimit:
     """The problem of a dataset whose noise-free images are stored."""
+    if store.card.imaging.modality == "4dstem":
+        from benchmarks.limits.diffraction import PatternLimit
+
+        return PatternLimit.of(store)
     from benchmarks.limits.problem import LimitProblem
 
     return LimitProblem.of(store.truth(), store.expected()["expected"].values, store.card)
@@ -93,11 +98,12 @@ def prepare(card: DatasetCard, doses: Sequence[float], root: str | None, *, prog
     Where the images do not determine the positions there is none, and a warning says so; there is none for
     what is no tilt series. Raises `StoreError` when one that is stored is damaged.
     """
-    if card.imaging.modality != "adf":
+    most = MOST_ATOMS.get(card.imaging.modality)
+    if most is None:
         return
     store = DatasetStore(card, root)
     missing = [dose for dose in doses if np.isfinite(dose) and stored_limit(store, dose) is None]
-    if not missing or len(store.truth()) > MOST_UNASKED:
+    if not missing or len(store.truth()) > most:
         return
     try:
         limits(store, missing, progress=progress)

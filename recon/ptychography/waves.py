@@ -111,8 +111,8 @@ class WindowedMultislice:
         field = places.transmission(phases)
         out = torch.empty((len(places.corners), *self.size), dtype=self.real, device=self.device)
         for some in places.batches(self.batch):
-            waves = self._through(places.windows(field, some), self._incoming(places, some))
-            out[some] = self._expected(self._far(waves[-1], self.tails(places, some, len(phases))))
+            waves = self.through(places.windows(field, some), self.incoming(places, some))
+            out[some] = self._expected(self.far(waves[-1], self.tails(places, some, len(phases))))
         return out
 
     def gradient(
@@ -177,7 +177,7 @@ class WindowedMultislice:
             for axis, tails in enumerate(beyond):
                 lowered = probe if axis == 0 else probe * (-2j * math.pi * self._along(axis))
                 wave = torch.fft.ifft2(lowered, norm="ortho")
-                fars.append(self._far(self._through(windows, wave)[-1], tails))
+                fars.append(self.far(self.through(windows, wave)[-1], tails))
             expected = self._expected(fars[0])
             _, slope = loss_and_slope(expected.clone(), counts[some].to(self.device, self.real), loss)
             changes = [
@@ -208,9 +208,9 @@ class WindowedMultislice:
     ) -> None:
         """Add what the probes `some` contribute."""
         windows = places.windows(field, some)  # (n_slices, n, W, W)
-        incoming = self._incoming(places, some)  # (n_modes, n or 1, W, W)
-        waves = self._through(windows, incoming)
-        far = self._far(waves[-1], self.tails(places, some, len(windows)))
+        incoming = self.incoming(places, some)  # (n_modes, n or 1, W, W)
+        waves = self.through(windows, incoming)
+        far = self.far(waves[-1], self.tails(places, some, len(windows)))
         value, slope = loss_and_slope(self._expected(far), counts, loss)
         total.loss += value
         wave = self._near(far, slope * self.share)
@@ -241,13 +241,13 @@ class WindowedMultislice:
                     product = 2 * self.share * slope * (part[0].conj() * tail).real
                     total.positions[some, axis] += product.sum(dim=(1, 2))
 
-    def _incoming(self, places: Places, some: slice) -> torch.Tensor:
+    def incoming(self, places: Places, some: slice) -> torch.Tensor:
         """The probes in their windows (n_modes, n or 1, W, W), in the middle but for a part of a pixel."""
         ramps = places.ramps(self.k, some)
         spectrum = self.probe[:, None] if ramps is None else self.probe[:, None] * ramps
         return torch.fft.ifft2(spectrum, norm="ortho")
 
-    def _through(self, windows: torch.Tensor, wave: torch.Tensor) -> list[torch.Tensor]:
+    def through(self, windows: torch.Tensor, wave: torch.Tensor) -> list[torch.Tensor]:
         """The waves right behind each slice, (n_modes, n, W, W) each."""
         waves = [wave * windows[0]]
         for window in windows[1:]:
@@ -255,7 +255,7 @@ class WindowedMultislice:
             waves.append(wave.mul_(window))
         return waves
 
-    def _far(self, wave: torch.Tensor, tails: list[torch.Tensor] | None = None) -> list[torch.Tensor]:
+    def far(self, wave: torch.Tensor, tails: list[torch.Tensor] | None = None) -> list[torch.Tensor]:
         """The amplitudes at each set of the detector's sampling points, (n_modes, n, n_ky, n_kx)."""
         found = []
         for ramp, points in self.parts:
@@ -294,7 +294,7 @@ class WindowedMultislice:
         found: tuple[list[torch.Tensor], ...] = ([], [], [])
         for axis in range(3 if by_place else 1):
             lowered = spectrum if axis == 0 else spectrum * (-2j * math.pi * self._along(axis))
-            within = self._far(torch.fft.ifft2(lowered, norm="ortho"))
+            within = self.far(torch.fft.ifft2(lowered, norm="ortho"))
             for (point, wave), part in zip(self._in_vacuum(n_slices), within, strict=True):
                 y, x = (
                     self._complex(np.exp(-2j * np.pi * np.outer(at[:, i], q)))

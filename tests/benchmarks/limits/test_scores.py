@@ -56,7 +56,7 @@ def test_a_grid_knows_the_bound_and_scores_again_when_it_changes(
         assert float(data["rmsd_limit"].max()) == pytest.approx(limit.bound())
         return float(data["rmsd_over_limit"].sel(reconstructor="random").squeeze())
 
-    monkeypatch.setattr("benchmarks.limits.stored.MOST_UNASKED", 10)
+    monkeypatch.setattr("benchmarks.limits.stored.MOST_ATOMS", {"adf": 10})
     assert math.isnan(results())
     monkeypatch.undo()
     assert results() > 5
