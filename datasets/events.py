@@ -4,7 +4,8 @@ Every electron is one entry, the distance from the pixel of the one before it, s
 two zeros. The bytes of the distances are kept apart, lowest first: the high ones are mostly zero, and a
 general compressor then comes near the entropy. Measured on one tilt of cuau-150-4d, in bytes per electron
 after zstd, as the array and as the list: 3.6 and 1.8 at 2.6 electrons per pattern, 2.5 and 1.3 at 16, 1.4 and
-0.7 at 250, 0.5 and 0.4 at 1600.
+0.7 at 250, 0.5 and 0.4 at 1600. The 1.3 million electrons of the whole series at 100 e⁻/Å² per tilt are
+0.99 MB on disk, 2.14 MB as an array.
 """
 
 from __future__ import annotations
