@@ -1,4 +1,4 @@
-"""Multislice ptychography by other programs, one tilt on a CPU, all from the same patterns and probe.
+"""Multislice ptychography by other programs and by ours, one tilt, all from the same patterns and probe.
 
 pty-chi: least-squares maximum likelihood (Odstrčil et al., Opt. Express 26, 3108 (2018)), which PtychoShelves
 and fold-slice have too. quantem: gradient descent on the amplitude loss. Settings are the best of those tried
@@ -144,6 +144,38 @@ class Quantem:
         part = whole[:, y : y + found.shape[1], x : x + found.shape[2]]
         part[...] = found[:, : part.shape[1], : part.shape[2]]
         return whole
+
+
+def own_slices(scan: PtychographyScan, n_iter: int) -> ComplexArray:
+    """The transmissions after `n_iter` iterations of `recon.ptychography.multislice`, begun from vacuum."""
+    from recon.ptychography.multislice import multislice_ptychography
+    from recon.ptychography.places import Places
+    from recon.ptychography.scan import Detector, Lens
+    from recon.ptychography.waves import WindowedMultislice
+
+    class PeriodicWindow(WindowedMultislice):
+        """With the given probe as it is: nothing is added of what lies beyond its window."""
+
+        def tails(self, places: Places, some: slice, n_slices: int) -> list[torch.Tensor]:
+            """Nothing, for every sampling point of a pixel."""
+            return [torch.zeros(()) for _, points in self.parts for _ in points]
+
+    n, frequency = scan.n_pixels, 1 / (scan.n_pixels * PIXEL)
+    axis = np.asarray((np.arange(n) - n // 2) * frequency, dtype=np.float64)
+    detector = Detector(axis, axis, frequency, window=n, fine=1)
+    multislice = PeriodicWindow(
+        Lens(ENERGY, 1e-3 * SEMIANGLE, DEFOCUS),
+        detector,
+        spacing=scan.slice_thickness,
+        entrance=-(scan.n_slices - 1) / 2 * scan.slice_thickness,
+        electrons=scan.electrons,
+    )
+    multislice.probe = torch.as_tensor(np.fft.fft2(scan.probe, norm="ortho"), dtype=torch.complex64)[None]
+    y, x = (-PIXEL * (size // 2) for size in scan.shape)
+    places = Places(scan.positions, detector, (y, x), scan.shape)
+    counts = torch.as_tensor(scan.patterns * np.float32(scan.electrons))
+    phases = multislice_ptychography(multislice, places, counts, scan.n_slices, n_iter).phases
+    return np.asarray(torch.polar(torch.ones_like(phases), phases).numpy(), dtype=np.complex64)
 
 
 PEERS: Mapping[str, Any] = MappingProxyType({"pty-chi": PtyChi, "quantem": Quantem})

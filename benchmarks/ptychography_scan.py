@@ -34,6 +34,8 @@ FINE = 2
 """Points of the simulated potential per pixel and axis."""
 SIMULATED_SLICE = 2.0
 """Thickness of the slices in the simulation [Å]."""
+ELECTRONS = 1e4
+"""Per position, which patterns without noise are scaled to where a program asks for counts."""
 BATCH = 64
 """Probe positions at once in `amplitude_loss`."""
 
@@ -54,6 +56,8 @@ class PtychographyScan:
     n_slices: int
     slice_thickness: float
     shape: tuple[int, int]
+    electrons: float = ELECTRONS
+    """Per position; without noise, those that programs are told that there are."""
 
     @property
     def n_pixels(self) -> int:
@@ -153,6 +157,7 @@ def simulate_scan(
         n_slices,
         thickness / n_slices,
         (n_field, n_field),
+        ELECTRONS if electrons is None else electrons,
     )
 
 
@@ -172,6 +177,7 @@ def load_scan(path: Path) -> PtychographyScan:
                 int(kept["n_slices"]),
                 float(kept["slice_thickness"]),
                 (int(kept["shape"][0]), int(kept["shape"][1])),
+                float(kept["electrons"]),
             )
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: this is no scan for ptychography") from error

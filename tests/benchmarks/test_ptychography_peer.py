@@ -13,8 +13,8 @@ from ase import Atoms
 from click.testing import CliRunner
 
 from benchmarks import ptychography_peer
-from benchmarks.ptychography_peer import Curve, main, time_peer
-from benchmarks.ptychography_programs import PACKAGES, PEERS, Peer, load_peer
+from benchmarks.ptychography_peer import Curve, main, time_own, time_peer
+from benchmarks.ptychography_programs import PACKAGES, PEERS, Peer, load_peer, own_slices
 from benchmarks.ptychography_scan import (
     ENERGY,
     PIXEL,
@@ -165,14 +165,43 @@ def test_the_command_tells_what_is_missing_and_times_what_is_there(
     monkeypatch.setattr(ptychography_peer, "PEERS", made)
     monkeypatch.setattr(ptychography_peer, "PACKAGES", {"pty-chi": "nobody", "quantem": "numpy"})
     done = CliRunner().invoke(
-        main, ["--patterns", str(tmp_path / "scan.npz"), "--iterations", "4", "--every", "2"]
+        main,
+        [
+            "--patterns",
+            str(tmp_path / "scan.npz"),
+            "--iterations",
+            "4",
+            "--every",
+            "2",
+            "--own-iterations",
+            "3",
+            "--own-every",
+            "3",
+        ],
     )
     assert done.exit_code == 0, done.output
-    head, missing, found = done.output.splitlines()
+    head, own, missing, found, *equal = done.output.splitlines()
     assert head.startswith("5 × 5 positions, 32² pixels, 4 slices of 5 Å, 1 threads")
     assert missing == f"{'pty-chi':<16} the comparison with nobody needs that package: pip install nobody"
     assert found.startswith(f"quantem {np.__version__}")
     assert "iteration; loss after 2, 4: " in found
+    assert own.startswith(f"{'ours':<16} defaults: ")
+    assert "loss after 3: " in own
+    assert len(equal) == 2
+    assert all(line.startswith("equal loss") for line in equal)
+
+
+def test_ours_approaches_the_particle(scan: PtychographyScan, truth: ComplexArray) -> None:
+    curve = time_own(scan, 20, 10)
+    assert max(curve.loss) < 0.2 * amplitude_loss(vacuum(scan), scan)
+    assert_like(own_slices(scan, 10), scan, truth)
+
+
+def assert_like(slices: ComplexArray, scan: PtychographyScan, truth: ComplexArray) -> None:
+    """The same projected phase, where probes were."""
+    middle = slice(scan.shape[0] // 2 - 12, scan.shape[0] // 2 + 12)
+    found, true = (np.angle(some).sum(axis=0)[middle, middle].ravel() for some in (slices, truth))
+    assert np.corrcoef(found, true)[0, 1] > 0.6
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -184,7 +213,4 @@ def test_each_program_approaches_the_particle(name: str, scan: PtychographyScan,
     assert amplitude_loss(peer.slices(), scan) == pytest.approx(amplitude_loss(vacuum(scan), scan), rel=0.05)
     curve = time_peer(peer, scan, 20, 10)
     assert curve.loss[-1] < 0.2 * amplitude_loss(vacuum(scan), scan)
-    found = np.angle(peer.slices()).sum(axis=0)
-    middle = slice(scan.shape[0] // 2 - 12, scan.shape[0] // 2 + 12)
-    true = np.angle(truth).sum(axis=0)
-    assert np.corrcoef(found[middle, middle].ravel(), true[middle, middle].ravel())[0, 1] > 0.6
+    assert_like(peer.slices(), scan, truth)
