@@ -195,15 +195,16 @@ def open_collection(results: str | Path, data_root: str | None = None) -> Collec
 
 
 def merged(collections: Sequence[Collection]) -> Collection:
-    """Several results folders as one; of a dataset that several hold the first is taken. The rule of scoring
-    is that of the first.
+    """Several results folders as one; of a cell that several hold the first is taken. The rule of scoring is
+    that of the first.
     """
     first = collections[0]
     series: dict[str, Series] = {}
     names: dict[str, str] = {}
     for collection in collections:
         for one in collection.series:
-            series.setdefault(one.name, one)
+            before = series.get(one.name)
+            series[one.name] = one if before is None else _with_cells(before, one)
         names = {**collection.names, **names}
     return replace(
         first,
@@ -212,6 +213,13 @@ def merged(collections: Sequence[Collection]) -> Collection:
         preset=" and ".join(dict.fromkeys(c.preset for c in collections)),
         notes=tuple(note for collection in collections for note in collection.notes),
     )
+
+
+def _with_cells(one: Series, other: Series) -> Series:
+    """`one` with the cells of `other` that it lacks."""
+    held = {c.cell.place for c in one.cells}
+    more = (c for c in other.cells if c.cell.place not in held)
+    return replace(one, cells=tuple(sorted((*one.cells, *more), key=lambda c: c.cell.place)))
 
 
 def _cards(names: Sequence[str], asked: Sequence[str]) -> tuple[dict[str, DatasetCard], list[str]]:
