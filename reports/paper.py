@@ -90,8 +90,8 @@ PAPERS: dict[str, Source] = {
         "Lee et al., Phys. Rev. Applied 19, 054062 (2023)",
         {"small": ("paper-004-small", "phase-contrast"), "full": ("paper-004",)},
         "Every panel is ours; the paper's numbers, where its text gives any, stand in brackets or as black "
-        "bars, and hold for its own particles of 1,602 and 987 atoms. It states no rule for pairing atoms; ours is "
-        "one to one.",
+        "bars, and hold for its own particles of 1,602 and 987 atoms. It states no rule for pairing "
+        "atoms; ours is one to one.",
         (
             ("Fig. 2", passes.plate),
             ("Fig. 3", grids.algorithms),

@@ -109,10 +109,10 @@ def plate(collection: Collection, cache: Path) -> Plate:
             "that the same electrons make of a finer scan in focus. Doses are totals over the series, "
             f"{everything[0].scanned.series.n_images} times those per tilt. {words.interval(everything)} "
             "Last panel: where a criterion is first met and stays met, interpolated in log dose. Cu–Au: "
-            "tracing error ≤ 5 % and classification ≥ 95 %; oxygen: at least 95 % found and named, and 95 % of what "
-            f"is called oxygen. Lines: {100 * LEVEL:g} % bootstrap interval over n = {n} "
-            f"replicate{'s' * (n > 1)} (of one none); arrows: below or above all doses run. Black bars: what "
-            "the paper states of MSET, on its larger particles, for its own rules."
+            "tracing error ≤ 5 % and classification ≥ 95 %; oxygen: at least 95 % found and "
+            f"named, and 95 % of what is called oxygen. Lines: {100 * LEVEL:g} % bootstrap interval over "
+            f"n = {n} replicate{'s' * (n > 1)} (of one none); arrows: below or above all doses run. Black bars: "
+            "what the paper states of MSET on its larger particles."
         ),
         alt="Tracing error, classification error, RMSD and oxygen found against total dose for every method; "
         "the dose that each needs on one axis.",

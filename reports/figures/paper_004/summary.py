@@ -69,8 +69,9 @@ def plate(collection: Collection, cache: Path) -> Plate:
             "the dose is not varied; doses are totals over the series, "
             f"{found[0].series.n_images} times those per tilt. Tracing error: false and missing atoms over "
             "true ones; classification error: true atoms not found or not rightly named. Black bars: the "
-            "paper, where its text gives a number; at its step, dose, tilts and defocus, except that its scans of "
-            f"0.4 Å stand beside ours of 1.6 Å where tilts are within ±75°. {words.interval(all_cases)}"
+            "paper, where its text gives a number; at its step, dose, tilts and defocus, except that its "
+            f"scans of 0.4 Å stand beside ours of 1.6 Å where tilts are within ±75°. "
+            f"{words.interval(all_cases)}"
         ),
         alt="Rows of three panels, RMSD, tracing error and classification error, against "
         + ", ".join(row.title.lower() for row in rows)
