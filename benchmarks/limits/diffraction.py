@@ -43,11 +43,11 @@ FloatArray = npt.NDArray[np.float64]
 
 FIT_DOSE = 1e6
 """e⁻/Å² per tilt that the noise-free patterns are taken for in the fit of the profiles."""
-SLICE = 2.0
+SLICE = 3.2
 """Thickness of the slices [Å]."""
 VIBRATION = 0.08
 """Root mean square displacement [Å] along an axis that profiles start from."""
-N_ITER = 25
+N_ITER = 15
 """Steps of the fit."""
 HALF_STEP = 0.02
 """Å that an atom is moved to either side for the derivative of its slices."""
