@@ -111,8 +111,8 @@ def plate(collection: Collection, cache: Path) -> Plate:
             "Last panel: where a criterion is first met and stays met, interpolated in log dose. Cu–Au: "
             "tracing error ≤ 5 % and classification ≥ 95 %; oxygen: at least 95 % found and "
             f"named, and 95 % of what is called oxygen. Lines: {100 * LEVEL:g} % bootstrap interval over "
-            f"n = {n} replicate{'s' * (n > 1)} (of one none); arrows: below or above all doses run. Black bars: "
-            "what the paper states of MSET on its larger particles."
+            f"n = {n} replicate{'s' * (n > 1)} (of one none); arrows: below or above all doses run. Black "
+            "bars: what the paper states of MSET on its larger particles."
         ),
         alt="Tracing error, classification error, RMSD and oxygen found against total dose for every method; "
         "the dose that each needs on one axis.",

@@ -184,7 +184,7 @@ def _plate(
     panels: list[Panel] = [volumes.key(tuple(elements))]
     for nth, (case, view, text) in enumerate(zip(chosen, views, titles, strict=True)):
         if nth in breaks:
-            panels += filling(12 - wide * (nth % (12 // wide)) if nth % (12 // wide) else 0)
+            panels += filling(nth, wide)
         panels.append(
             volumes.panel(
                 view,
@@ -214,11 +214,13 @@ def _plate(
     )
 
 
-def filling(columns: int) -> list[Panel]:
-    """What leaves the rest of a row empty."""
-    if not columns:
+def filling(n: int, wide: int) -> list[Panel]:
+    """What leaves the rest of a row empty after `n` panels of a width."""
+    held = n % (12 // wide)
+    if not held:
         return []
-    return [Panel(lambda ax: ax.set_axis_off(), wide=columns, narrow=12, height=(0.01, 0.01))]
+    narrow = 6 if n % 2 else 12  # on a telephone two lie side by side
+    return [Panel(lambda ax: ax.set_axis_off(), wide=12 - wide * held, narrow=narrow, height=(0.3, 0.3))]
 
 
 def central_pattern(case: Case) -> FloatArray:
