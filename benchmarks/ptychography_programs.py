@@ -129,7 +129,9 @@ class Quantem:
         )
         self._engine.preprocess(obj_padding_px=around, plot_rotation=False, plot_com=False)
         self._optimizer: Mapping[str, Any] | None = {"object": {"name": "sgd", "lr": 0.5}}
-        self._begin = scan.corners.min(axis=0)
+        # it widens the margin as it likes: where its first pixel lies follows from its first position
+        first = self._engine.dset.scan_positions_px[0].detach().numpy().round().astype(int)
+        self._begin = scan.corners[0] + n // 2 - first
         self._shape = (scan.n_slices, *scan.shape)
 
     def run(self, n_iter: int) -> None:
@@ -140,7 +142,9 @@ class Quantem:
     def slices(self) -> ComplexArray:
         """The transmissions as they stand; vacuum beyond what the program keeps."""
         found = self._engine.obj_model.obj.detach().numpy()
-        (y, x), whole = self._begin, np.ones(self._shape, dtype=np.complex64)
+        whole = np.ones(self._shape, dtype=np.complex64)
+        (top, left), (y, x) = np.maximum(-self._begin, 0), np.maximum(self._begin, 0)
+        found = found[:, top:, left:]
         part = whole[:, y : y + found.shape[1], x : x + found.shape[2]]
         part[...] = found[:, : part.shape[1], : part.shape[2]]
         return whole
