@@ -143,7 +143,9 @@ def _is_narrow(ax: Axes) -> bool:
 def _histogram(ax: Axes, view: View, lines: tuple[str, ...], text: float) -> None:
     from ase.data import atomic_numbers
 
-    ax.text(0.0, 1.0, "\n".join(lines), transform=ax.transAxes, ha="left", va="top", linespacing=1.25)
+    ax.text(
+        0.0, 1.0, "\n".join(lines), transform=ax.transAxes, ha="left", va="top", linespacing=1.25
+    ).set_in_layout(False)
     ax.spines["left"].set_visible(False)
     ax.set(xticks=[], yticks=[])
     if view.intensities is None or not len(view.intensities):

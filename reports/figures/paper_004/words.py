@@ -21,7 +21,7 @@ HEAD = ("", "Quantity", "n", "By", "Ours", "Interval", "Paper")
 
 Row = tuple[str, str, str, str, str, str, str]
 
-SHORT = {RMSD: "RMSD", TRACING: "false + missing", CLASSIFICATION: "found, named"}
+SHORT = {RMSD: "RMSD", TRACING: "tracing", CLASSIFICATION: "named"}
 """The quantities as they fit above a histogram."""
 
 NAMES = {
@@ -95,9 +95,9 @@ def shown(cases: Sequence[Case], bar: float) -> str:
         "Above: intensities of the traced atoms of one replicate, from zero, by true species. Below: mean of "
         f"the volume over the {2 * HALF_SLAB:g} Å about its centre, square root, white at its percentile "
         f"{WHITE:g}, with the atoms within: triangles are misnamed or none. Scale bar {bar:g} nm. "
-        f"Numbers{stated}: RMSD of the matched atoms; false and missing atoms, and atoms found and rightly "
-        f"named, both over the true ones; means of n = {n} replicate{'s' * (counts[-1] > 1)}, intervals in "
-        "the table."
+        f"Numbers{stated}: RMSD of the matched atoms; tracing: false and missing atoms; named: found and "
+        f"rightly named, both over the true ones; means of n = {n} replicate{'s' * (counts[-1] > 1)}, "
+        "intervals in the table."
     )
 
 
