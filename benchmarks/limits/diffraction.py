@@ -51,6 +51,9 @@ N_ITER = 15
 """Steps of the fit."""
 HALF_STEP = 0.02
 """Å that an atom is moved to either side for the derivative of its slices."""
+DENSE = 0.8
+"""Of a scan with smaller steps [Å] than this only so many positions are taken, each for several: what one of
+them tells is much as what the next one does."""
 BEYOND = 2.5
 """An atom farther than this [Å] from the edge of the probe changes its pattern too little to count."""
 
@@ -139,6 +142,7 @@ class PatternLimit:
         total = np.zeros((3 * n, 3 * n))
         scan, multislice = self.series.scan, self.series.multislice
         reach = scan.lens.spread(0.0) / 2 + BEYOND
+        chosen, share = thinned(scan.positions, scan.scan_step)
         for tilt, rotation in enumerate(scan.rotations):
             turned = rotation.apply(self.model.positions)
             phases = torch.as_tensor(
@@ -147,7 +151,8 @@ class PatternLimit:
             places = self.series.places[tilt]
             field = places.transmission(phases)
             changes = self._changes(turned, rotation.as_matrix())
-            for probe, (y, x) in enumerate(scan.positions):
+            for probe in chosen:
+                y, x = scan.positions[probe]
                 near = np.flatnonzero(np.hypot(turned[:, 0] - x, turned[:, 1] - y) < reach)
                 if not len(near):
                     continue
@@ -156,7 +161,7 @@ class PatternLimit:
                 mean = self.expected[tilt, probe].reshape(-1) + self.background / dose
                 weighted = moved / np.sqrt(np.maximum(mean, 1e-12))
                 index = (3 * near[:, None] + np.arange(3)).ravel()
-                total[np.ix_(index, index)] += weighted @ weighted.T
+                total[np.ix_(index, index)] += share * (weighted @ weighted.T)
         return total
 
     def _changes(self, turned: FloatArray, matrix: FloatArray) -> list[Change]:
@@ -174,6 +179,16 @@ class PatternLimit:
             slices = np.flatnonzero(np.abs(change).max(axis=(0, 2, 3)))
             found.append(Change(slices, torch.as_tensor(change[:, slices])))
         return found
+
+
+def thinned(positions: FloatArray, step: float) -> tuple[npt.NDArray[np.intp], float]:
+    """The positions (n_scan, 2) that stand for all, `DENSE` apart or little more where their `step` is
+    smaller, and for how many each one stands.
+    """
+    stride = max(1, round(DENSE / step))
+    cells = np.rint((positions - positions.min(axis=0)) / step).astype(int)
+    chosen = np.flatnonzero((cells % stride == 0).all(axis=1))
+    return chosen, len(positions) / len(chosen)
 
 
 def unexplained(series: TiltSeries, model: AtomModel) -> float:

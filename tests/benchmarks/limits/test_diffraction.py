@@ -7,7 +7,7 @@ import pytest
 import torch
 from ase import Atoms
 
-from benchmarks.limits.diffraction import PatternLimit, unexplained
+from benchmarks.limits.diffraction import PatternLimit, thinned, unexplained
 from datasets.errors import InputError
 from datasets.schema import make_measurement, pixel_axis
 from recon.ptychography.atom_fit import AtomModel, fit_atoms, slice_grid
@@ -87,3 +87,13 @@ def test_four_times_the_dose_halves_it_and_gold_is_better_known(limit: PatternLi
 def test_background_raises_it(limit: PatternLimit) -> None:
     foggy = PatternLimit(limit.truth, limit.expected, limit.series, limit.model, 0.05, 0.0)
     assert foggy.solve(DOSE).bound() > 1.02 * limit.solve(DOSE).bound()
+
+
+def test_a_dense_scan_is_thinned() -> None:
+    axis = pixel_axis(8, 0.4)
+    positions = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    chosen, share = thinned(positions, 0.4)
+    assert len(chosen) == 16
+    assert share == 4
+    assert np.allclose(np.diff(np.unique(positions[chosen, 0])), 0.8)
+    assert thinned(2 * positions, 0.8)[1] == 1
