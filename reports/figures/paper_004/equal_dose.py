@@ -244,7 +244,7 @@ def _needed(particles: Mapping[str, Sequence[Curve]], looks: Mapping[str, Method
         ax.set_axisbelow(True)
 
     height = 0.17 * n_rows + 0.65
-    return Panel(draw, "The dose that each method needs", height=(height, 1.3 * height))
+    return Panel(draw, "Dose needed", height=(height, 1.3 * height))
 
 
 def _mark(ax: Axes, at: float, curve: Curve, found: Threshold, look: Method) -> None:
