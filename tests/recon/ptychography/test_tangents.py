@@ -33,4 +33,6 @@ def test_derivatives_of_one_pattern() -> None:
                 step[change.slices] = 1e-5 * change.phases[parameter]
                 above, below = (model.patterns(phases + s * step, places)[probe] for s in (1, -1))
                 expected = ((above - below) / 2e-5).flatten().numpy()
-                np.testing.assert_allclose(found[number, parameter], expected, atol=1e-5 * np.abs(expected).max())
+                np.testing.assert_allclose(
+                    found[number, parameter], expected, atol=1e-5 * np.abs(expected).max()
+                )
