@@ -366,7 +366,8 @@ def report(names: tuple[str, ...], structures: bool, out: Path | None, root: str
     default="small",
     show_default=True,
     help="What to run: small siblings (presets graphene-smoke, paper-003-small, paper-004-small and "
-    "phase-contrast), or specimens as large as the paper's (graphene and graphene-series, paper-003, paper-004).",
+    "phase-contrast), or specimens as large as the paper's (graphene and graphene-series, paper-003, "
+    "paper-004).",
 )
 @click.option(
     "--results",
