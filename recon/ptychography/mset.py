@@ -41,6 +41,8 @@ from recon.ptychography.tilt_series import TiltSeries, memory_needed
 
 GROWTH = 1.3
 """How much the step grows after a pass whose loss fell, until the first one where it did not."""
+LONGEST = 3.0
+"""It does not grow beyond this, which a specimen that fills two thirds of the volume just bears."""
 SETTLED = 0.01
 """A loss that rises by more than this in a pass shows a step too long, and the pass is taken back."""
 PHASE_EXPONENT = 0.7
@@ -81,7 +83,7 @@ def mset(
             volume = torch.addcmul(volume, gradient, series.support, value=-step / series.curvature)
             volume.clamp_(min=0)
         if total < before:
-            step, before = step * growth, total
+            step, before = max(step, min(step * growth, LONGEST)), total
             volume = less_varied(volume, tv)
             if correcting:
                 errors.correct(series, volume, loss, by_probe)
