@@ -218,7 +218,9 @@ def merged(collections: Sequence[Collection]) -> Collection:
 def _with_cells(one: Series, other: Series) -> Series:
     """`one` with the cells of `other` that it lacks."""
     held = {c.cell.place for c in one.cells}
-    more = (c for c in other.cells if c.cell.place not in held)
+    more = [c for c in other.cells if c.cell.place not in held]
+    if not more:
+        return one
     return replace(one, cells=tuple(sorted((*one.cells, *more), key=lambda c: c.cell.place)))
 
 
