@@ -17,7 +17,6 @@ from benchmarks.metrics.over_limit import limit_scores
 from benchmarks.metrics.position import position_scores
 from benchmarks.metrics.published import PUBLISHED_CUTOFF, published_scores
 from benchmarks.metrics.residual import residual_scores
-from benchmarks.metrics.rings import is_network, ring_scores
 from benchmarks.metrics.sheet import is_sheet, sheet_scores
 from benchmarks.metrics.tracing import tracing_scores
 from datasets.errors import InputError
@@ -78,9 +77,20 @@ def score_match(
         **published_scores(answer, truth, cutoff=scoring.published_cutoff),
         **({} if limit is None else limit_scores(match, limit)),
         **({**sheet_scores(answer, truth), **defect_scores(answer, truth)} if is_sheet(truth) else {}),
-        **(ring_scores(match, answer, truth) if is_network(truth) else {}),
+        **_of_network(match, answer, truth),
     }
     return scores, match
+
+
+def _of_network(match: Match, answer: Atoms, truth: Atoms) -> dict[str, float]:
+    """The scores of a network of Si and O; none where the truth is no such. Rings are compiled, so that only
+    those who need them wait for it.
+    """
+    if set(truth.symbols) != {"Si", "O"}:
+        return {}
+    from benchmarks.metrics.rings import is_network, ring_scores
+
+    return ring_scores(match, answer, truth) if is_network(truth) else {}
 
 
 def failure_scores(truth: Atoms) -> dict[str, float]:
