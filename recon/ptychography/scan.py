@@ -20,6 +20,12 @@ FloatArray = npt.NDArray[np.float64]
 
 SHARP = 5.0
 """Width of a window in focus, in units of wavelength/semiangle, the resolution."""
+BINNING = 2
+"""How many points a pixel is the sum of, along each axis, where the measurement does not state it."""
+FINEST = 4
+"""A pixel has no more sampling points along each axis than this, whatever its binning: each of fine² takes an
+FFT, beside the 4 S − 2 of S slices. With 8 slices a gradient takes twice as long with 4 as with 2, and with 8
+six times; patterns binned by 8 agree to 0.33 % with 4 and to 0.29 % with 8."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +94,22 @@ class Detector:
         return self.length / self.window
 
     @classmethod
-    def of(
-        cls, measurement: xr.Dataset, voxel: float | None = None, fine: int = 2, length: float = 0.0
-    ) -> Detector:
+    def of(cls, measurement: xr.Dataset, voxel: float | None = None, length: float = 0.0) -> Detector:
         """The detector of a 4dstem measurement, with a window no narrower than `length` [Å].
 
         Without a `voxel` [Å] the wave just carries the detector's edge; else its pixels are that size or a
-        little less.
+        little less. Sampling points are those that the measurement says its pixels are sums of
+        (`detector_binning`), up to `FINEST`. Raises `InputError` where it says no whole number.
         """
         ky, kx = (np.asarray(measurement[name].values, dtype=np.float64) for name in ("ky", "kx"))
         step = float(np.mean(np.diff(kx)))
         periods = max(1, math.ceil(length * step - 1e-6))
         reach = max(len(ky), len(kx), 2 * max(float(np.abs(k).max()) for k in (ky, kx)) / step)
         wanted = reach if voxel is None else max(reach, 1 / (step * voxel))
-        return cls(ky, kx, step, fast_size(periods * wanted - 1e-6), fine, periods)
+        binning = float(measurement.attrs.get("detector_binning", BINNING))
+        if not (binning >= 1 and binning.is_integer()):
+            raise InputError(f"detector_binning must be a whole number from 1 on, it is {binning:g}")
+        return cls(ky, kx, step, fast_size(periods * wanted - 1e-6), min(int(binning), FINEST), periods)
 
 
 @dataclass(frozen=True)
@@ -120,9 +128,7 @@ class Scan:
     background: float
 
     @classmethod
-    def of(
-        cls, measurement: xr.Dataset, voxel: float | None = None, fine: int = 2, *, whole: bool = False
-    ) -> Scan:
+    def of(cls, measurement: xr.Dataset, voxel: float | None = None, *, whole: bool = False) -> Scan:
         """The scan of a 4dstem measurement, for a wave in pixels of about `voxel` [Å], in windows as wide as
         the probe or as the `whole` field.
         """
@@ -133,7 +139,7 @@ class Scan:
         length = field if whole else lens.spread(field / 2)
         return cls(
             lens,
-            Detector.of(measurement, voxel, fine, length),
+            Detector.of(measurement, voxel, length),
             rotations(measurement),
             positions.astype(float),
             float(attributes["dose_per_area"]) * float(attributes["pixel_size"]) ** 2,
