@@ -19,10 +19,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from datasets.catalog import DatasetCard, FourDStemCard, load_dataset
+from datasets.catalog import load_dataset
 from datasets.imaging.diffraction_series import optics
 from datasets.schema import make_measurement, pixel_axis
 from recon.memory import peak_memory
+from recon.optics import wavelength
 from recon.ptychography.fourier_shear import rotate
 from recon.ptychography.mset import MSET, mset
 from recon.ptychography.mset_published import probe_by_probe
@@ -37,13 +38,13 @@ DOSE = 625.0
 def vacuum_series(name: str = DATASET, dose: float = DOSE) -> xr.Dataset:
     """A measurement with the axes of a 4D-STEM dataset and the counts of nothing in the beam."""
     card = load_dataset(name)
-    imaging = _imaging(card)
+    imaging = card.four_d_stem
     theta = card.theta()
     axis = pixel_axis(imaging.n_scan, imaging.scan_step)
     y, x = np.meshgrid(axis, axis, indexing="ij")
-    k = imaging.detector_points().reshape(imaging.n_pixels, imaging.binning).mean(axis=1)
+    k = imaging.detector_axis()
     zero = np.zeros(len(theta))
-    inside = np.hypot(k[:, None], k) < _aperture(imaging)
+    inside = np.hypot(k[:, None], k) < 1e-3 * imaging.semiangle_mrad / wavelength(imaging.energy_eV)
     expected = inside * (dose * imaging.scan_step**2 / inside.sum())
     counts = np.random.default_rng(0).poisson(expected, (len(theta), imaging.n_scan**2, len(k), len(k)))
     return make_measurement(
@@ -64,18 +65,6 @@ def vacuum_series(name: str = DATASET, dose: float = DOSE) -> xr.Dataset:
         elements=["Au", "Cu"],
         optics=optics(card),
     )
-
-
-def _imaging(card: DatasetCard) -> FourDStemCard:
-    assert isinstance(card.imaging, FourDStemCard)
-    return card.imaging
-
-
-def _aperture(imaging: FourDStemCard) -> float:
-    """Radius of the disc [1/Å]."""
-    from recon.optics import wavelength
-
-    return 1e-3 * imaging.semiangle_mrad / wavelength(imaging.energy_eV)
 
 
 def measure(measurement: xr.Dataset, n_probes: int, device: str) -> dict[str, float]:

@@ -37,7 +37,7 @@ def curvature_matrices(multislice: WindowedMultislice, heights: torch.Tensor) ->
     """
     k = multislice.k
     k2 = k[:, None] ** 2 + k**2
-    phase = math.pi * multislice.wavelength * heights[:, None, None] * k2
+    phase = math.pi * multislice.lens.wavelength * heights[:, None, None] * k2
     to_slices = torch.polar(torch.ones_like(phase), -phase)
     w = len(k)
     found = torch.zeros((w // 2 + 1, len(heights), len(heights)), dtype=k.dtype, device=k.device)
@@ -59,7 +59,7 @@ def curvature_matrices(multislice: WindowedMultislice, heights: torch.Tensor) ->
 def illumination(multislice: WindowedMultislice, places: Places, height: float) -> torch.Tensor:
     """Σ |ψ|² of all probes at a plane `height` [Å] above that of the probe, (n_y, n_x)."""
     k2 = multislice.k[:, None] ** 2 + multislice.k**2
-    phase = math.pi * multislice.wavelength * height * k2
+    phase = math.pi * multislice.lens.wavelength * height * k2
     wave = torch.fft.ifft2(multislice.probe * torch.polar(torch.ones_like(phase), -phase), norm="ortho")
     intensity = wave.abs().square().sum(dim=0)
     total = torch.zeros((1, *places.padded), dtype=multislice.real, device=multislice.device)

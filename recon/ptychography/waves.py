@@ -72,7 +72,6 @@ class WindowedMultislice:
     ) -> None:
         self.lens, self.detector, self.spacing, self.entrance = lens, detector, spacing, entrance
         self.electrons, self.background = electrons, background
-        self.wavelength, self.spacing = lens.wavelength, spacing
         self.real, self.device = dtype, torch.device(device)
         self.complex = torch.complex128 if dtype == torch.float64 else torch.complex64
         w, voxel = detector.window, detector.voxel
