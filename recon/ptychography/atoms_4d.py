@@ -9,7 +9,9 @@ free itself: pixels of 0.4 Å hold no more of a potential than a few Gaussians.
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -29,8 +31,8 @@ from recon.project.projector import resolve_device
 from recon.ptychography.atom_fit import AtomModel, fit_atoms
 from recon.ptychography.atom_potential import gaussian_widths, phase_integrals
 from recon.ptychography.losses import Loss
-from recon.ptychography.mset import PHASE_EXPONENT
-from recon.ptychography.scan import Scan
+from recon.ptychography.reconstructor import PHASE_EXPONENT, require_not_negative, require_positive
+from recon.ptychography.scan import Scan, needs_4dstem
 from recon.ptychography.tilt_series import TiltSeries
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,21 +64,15 @@ class Atoms4D(Reconstructor):
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("n_iter", "slice_thickness", "voxel"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} must be positive, not {value}")
-        if self.blur < 0:
-            raise InputError(f"blur must not be negative, it is {self.blur}")
-        if registry.get_class(registry.parse_name(self.start)[0]) is type(self):
+        require_positive(self, "n_iter", "slice_thickness", "voxel")
+        require_not_negative(self, "blur")
+        if isinstance(registry.get(self.start), Atoms4D):
             raise InputError(f"{self.name} cannot start from itself")
 
     def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
-        """Whether the reconstructor that it starts from supports this measurement."""
-        if measurement.attrs.get("modality") != "4dstem":
-            modality = measurement.attrs.get("modality")
-            return False, f"{self.name} reconstructs 4dstem tilt series, this measurement is {modality}"
-        return registry.get(self.start).supports(measurement)
+        """Whether this is a 4D-STEM tilt series that the reconstructor that it starts from supports."""
+        fits, reason = needs_4dstem(self.name, measurement)
+        return registry.get(self.start).supports(measurement) if fits else (fits, reason)
 
     def reconstruct(
         self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
@@ -93,21 +89,31 @@ class Atoms4D(Reconstructor):
         model = candidates(first.volume, elements, scan, blur=self.blur)
         stats = {"candidates": float(len(model.heights)), "iterations": 2.0 * self.n_iter}
         if len(model.heights):
-            series = TiltSeries(
-                measurement, scan, slice_thickness=self.slice_thickness, device=resolve_device(self.device)
-            )
-            offset = int(first.stats.get("iterations", 0))
-            told = None if callback is None else lambda i, figures: callback(offset + i, figures)
-            model = fit_atoms(series, model, self.n_iter, loss=self.loss, profiles=False, callback=told)
-            model = named(model, elements, scan.lens.energy)
-        if len(model.heights):
-            model = fit_atoms(series, model, self.n_iter, loss=self.loss, callback=told)
+            device = resolve_device(self.device)
+            series = TiltSeries(measurement, scan, slice_thickness=self.slice_thickness, device=device)
+            numbers = itertools.count(int(first.stats.get("iterations", 0)) + 1)
+
+            def told(_: int, figures: Mapping[str, float]) -> None:
+                if callback is not None:
+                    callback(next(numbers), figures)
+
+            model = self._fitted(series, model, elements, told)
         atoms = Atoms(symbols=[elements[s] for s in model.species], positions=model.positions)
         atoms.set_array("intensity", model.heights * np.sqrt(model.overlap())[model.species])
         stats |= {"seconds": time.perf_counter() - begin, "peak_memory": peak_memory()}
         if not np.isfinite(model.positions).all():
             return Reconstruction(Atoms(), first.volume, Status.NONFINITE, Status.NONFINITE.sentence, stats)
         return Reconstruction(atoms, first.volume, Status.OK, Status.OK.sentence, stats)
+
+    def _fitted(
+        self, series: TiltSeries, model: AtomModel, elements: list[str], callback: Callback
+    ) -> AtomModel:
+        """Every candidate fitted alone; then those that are atoms, with the profiles of their species."""
+        model = fit_atoms(series, model, self.n_iter, loss=self.loss, profiles=False, callback=callback)
+        model = named(model, elements, series.scan.lens.energy)
+        if not len(model.heights):
+            return model
+        return fit_atoms(series, model, self.n_iter, loss=self.loss, callback=callback)
 
 
 def candidates(volume: xr.DataArray, elements: list[str], scan: Scan, *, blur: float) -> AtomModel:

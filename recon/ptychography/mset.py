@@ -13,7 +13,6 @@ of 32 × 32 probes, 128³ voxels, 16 slices and windows of 64²: `python -m benc
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -21,23 +20,20 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 import xarray as xr
-from ase import Atoms
 
-from datasets.errors import InputError
 from datasets.naming import Value
 from recon.atoms.classify import Classify
-from recon.atoms.from_volume import atoms_from_volume
-from recon.atoms.spline import OVERSAMPLE
-from recon.base import Callback, Reconstruction, Reconstructor, Status
-from recon.memory import peak_memory, shortage
-from recon.optics import interaction_constant
-from recon.pipeline import MIN_TILTS
-from recon.project.projector import resolve_device
+from recon.base import Callback, Status
 from recon.ptychography.losses import Loss
 from recon.ptychography.mset_published import mset_published
-from recon.ptychography.scan import Scan, needs_4dstem
+from recon.ptychography.reconstructor import (
+    PtychographicReconstructor,
+    Solution,
+    require_not_negative,
+)
+from recon.ptychography.scan import Scan
 from recon.ptychography.scan_errors import FIRST_PASS, ScanErrors
-from recon.ptychography.tilt_series import TiltSeries, memory_needed
+from recon.ptychography.tilt_series import TiltSeries
 
 GROWTH = 1.3
 """How much the step grows after a pass whose loss fell, until the first one where it did not."""
@@ -45,8 +41,6 @@ LONGEST = 3.0
 """It does not grow beyond this, which a specimen that fills two thirds of the volume just bears."""
 SETTLED = 0.01
 """A loss that rises by more than this in a pass shows a step too long, and the pass is taken back."""
-PHASE_EXPONENT = 0.7
-"""The phase of an atom goes about as this power of its atomic number: Cu and Au, O and Ba, Si and O."""
 
 NO_ERRORS = ScanErrors()
 Method = Literal["tilts", "published"]
@@ -109,17 +103,17 @@ def less_varied(volume: torch.Tensor, tv: float) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class MSET(Reconstructor):
+class MSET(PtychographicReconstructor):
     """Multislice electron tomography, then tracing and classification.
 
-    Fields: `n_iter` passes; `step` (`mset`, or of the published descent [V]); `method`, by `tilts` or as
-    `published`; `loss` (`recon.ptychography.losses`); `slice_thickness` [Å]; `voxel` [Å], by default what
-    just carries the detector's edge; `tv`, weight of the total variation [rad]; `positions` of the probes,
-    `nominal` or `refine`, and the `probe`, `ideal` or `refine` (`recon.ptychography.scan_errors`); `blur`,
-    standard deviation of the Gaussian [Å] that the volume is smoothed by before tracing; `min_height`, the
-    least height of a maximum relative to the greatest; `min_distance` between atoms [Å] (by default
-    `recon.atoms.classify.closest_approach`); `classify` (`recon.atoms.classify`); `device`, a PyTorch device
-    or "auto".
+    Fields: `n_iter` passes; `step` (`mset`, or of the published descent [V]); `loss`
+    (`recon.ptychography.losses`); `slice_thickness` [Å]; `voxel` [Å], by default what just carries the
+    detector's edge; `blur`, standard deviation of the Gaussian [Å] that the volume is smoothed by before
+    tracing; `min_height`, the least height of a maximum relative to the greatest; `min_distance` between
+    atoms [Å] (by default `recon.atoms.classify.closest_approach`); `classify` (`recon.atoms.classify`);
+    `device`, a PyTorch device or "auto"; `method`, by `tilts` or as `published`; `tv`, weight of the total
+    variation [rad]; `positions` of the probes, `nominal` or `refine`, and the `probe`, `ideal` or `refine`
+    (`recon.ptychography.scan_errors`).
     """
 
     name: ClassVar[str] = "mset"
@@ -137,55 +131,22 @@ class MSET(Reconstructor):
     }
     """Constants of paper 004: step 100, slices of one voxel; the number of iterations is not stated there."""
 
-    n_iter: int = 8
     step: float = 1.5
+    classify: Classify = "bumps"
     method: Method = "tilts"
-    loss: Loss = "mixed"
-    slice_thickness: float = 3.2
-    voxel: float | None = None
     tv: float = 0.0
     positions: Literal["nominal", "refine"] = "nominal"
     probe: Literal["ideal", "refine"] = "ideal"
-    blur: float = 0.4
-    min_height: float = 1e-3
-    min_distance: float | None = None
-    classify: Classify = "bumps"
-    device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("n_iter", "step", "slice_thickness", "voxel", "min_distance"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} must be positive, not {value}")
-        for name in ("tv", "blur", "min_height"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must not be negative, it is {getattr(self, name)}")
-
-    def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
-        """Whether this is a 4D-STEM tilt series of at least `MIN_TILTS` tilts that fits into memory."""
-        fits, reason = needs_4dstem(self.name, measurement, MIN_TILTS)
-        if not fits:
-            return fits, reason
-        scan = self._scan(measurement)
-        lack = shortage(self.name, memory_needed(measurement, scan, self._thickness(scan)))
-        return not lack, lack
+        super().__post_init__()
+        require_not_negative(self, "tv")
 
     def _scan(self, measurement: xr.Dataset) -> Scan:
         return Scan.of(measurement, self.voxel, whole=self.method == "published")
 
-    def _thickness(self, scan: Scan) -> float:
-        return self.slice_thickness
-
-    def reconstruct(
-        self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
-    ) -> Reconstruction:
-        """The atoms of `measurement`, with the potential [V] that they were traced in."""
-        if (declined := self.declined(measurement)) is not None:
-            return declined
-        start = time.perf_counter()
-        scan = self._scan(measurement)
-        device = resolve_device(self.device)
-        series = TiltSeries(measurement, scan, slice_thickness=self._thickness(scan), device=device)
+    def solve(self, series: TiltSeries, rng: np.random.Generator, callback: Callback | None) -> Solution:
+        """The phases after all passes, by either method."""
         record = Record(callback)
         if self.method == "published":
             found = mset_published(series, self.n_iter, step=self.step, loss=self.loss, callback=record)
@@ -202,20 +163,8 @@ class MSET(Reconstructor):
             )
         stats = {"iterations": float(record.iterations), "loss": record.loss}
         if not torch.isfinite(found).all():
-            return Reconstruction(Atoms(), None, Status.NONFINITE, Status.NONFINITE.sentence, stats)
-        stats["r_factor"] = series.r_factor(found)
-        volume = series.potential(found, interaction_constant(scan.lens.energy))
-        atoms = atoms_from_volume(
-            volume,
-            list(measurement.attrs["elements"]),
-            min_height=self.min_height,
-            min_distance=self.min_distance,
-            sigma=OVERSAMPLE * self.blur / series.voxel,
-            method=self.classify,
-            exponent=PHASE_EXPONENT,
-        )
-        stats |= {"seconds": time.perf_counter() - start, "peak_memory": peak_memory()}
-        return Reconstruction(atoms, volume, Status.OK, Status.OK.sentence, stats)
+            return Solution(None, stats, status=Status.NONFINITE)
+        return Solution(found, {**stats, "r_factor": series.r_factor(found)})
 
 
 @dataclass(frozen=True)
@@ -223,9 +172,7 @@ class SSET(MSET):
     """Single-slice electron tomography: `mset` with one slice, as if the specimen were thin."""
 
     name: ClassVar[str] = "sset"
-
-    def _thickness(self, scan: Scan) -> float:
-        return scan.volume_size * scan.detector.voxel
+    single_slice: ClassVar[bool] = True
 
 
 class Record:

@@ -16,8 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.ndimage
 import torch
-import xarray as xr
-from ase import Atoms
 
 from datasets.errors import InputError
 from datasets.naming import Value
@@ -26,19 +24,18 @@ from recon.align.alignment import Alignment
 from recon.align.angles import refine_angles
 from recon.align.series import Align, align
 from recon.align.support import specimen_masks
-from recon.atoms.classify import Classify
-from recon.atoms.from_volume import atoms_from_volume
-from recon.base import Callback, Reconstruction, Reconstructor, Status
-from recon.memory import peak_memory, shortage
-from recon.optics import interaction_constant
-from recon.pipeline import MIN_TILTS
+from recon.base import Callback, Status
 from recon.project.geometry import Geometry, is_single_axis
-from recon.project.projector import make_projector, resolve_device
-from recon.ptychography.losses import Loss
-from recon.ptychography.mset import PHASE_EXPONENT
+from recon.project.projector import make_projector
 from recon.ptychography.multislice import Ptychogram, multislice_ptychography
-from recon.ptychography.scan import Scan, needs_4dstem
-from recon.ptychography.tilt_series import TiltSeries, memory_needed
+from recon.ptychography.reconstructor import (
+    PtychographicReconstructor,
+    Solution,
+    require_not_negative,
+    require_positive,
+)
+from recon.ptychography.scan import Scan
+from recon.ptychography.tilt_series import TiltSeries
 from recon.tomography.fista import fista
 from recon.tomography.r_factor import r_factor
 from recon.tomography.resire import resire
@@ -82,16 +79,17 @@ def levelled(images: FloatArray, seen: npt.NDArray[np.bool_], *, ramps: bool) ->
 
 
 @dataclass(frozen=True)
-class PtychographicAET(Reconstructor):
+class PtychographicAET(PtychographicReconstructor):
     """Multislice ptychography of every tilt, then tomography of the phase images, tracing and classification.
 
-    Fields: of the ptychography `n_iter`, `step`, `damping`, `layer_regularisation`, `refine_probe` with
-    `n_modes` modes, `refine_positions` (`recon.ptychography.multislice`), `loss`
-    (`recon.ptychography.losses`), `slice_thickness` [Å] and `voxel` [Å], by default what just carries the
-    detector's edge; of the images `blur`, standard deviation of a Gaussian [Å], `align`
-    (`recon.align.series`) and `angles`, nominal or by `refine` or `grid` (`recon.align.angles`); of the
-    volume `solver` with `volume_iter` iterations and `oversample` sub-voxels; of the atoms `min_height`,
-    `min_distance` and `classify` as in `recon.pipeline`; `device`, a PyTorch device or "auto".
+    Fields: of the ptychography `n_iter`, `step`, `loss` (`recon.ptychography.losses`), `slice_thickness` [Å]
+    and `voxel` [Å], by default what just carries the detector's edge; of the images `blur`, standard
+    deviation of a Gaussian [Å]; of the atoms `min_height`, `min_distance` and `classify` as in
+    `recon.pipeline`; `device`, a PyTorch device or "auto"; of the ptychography again `damping`,
+    `layer_regularisation`, `refine_probe` with `n_modes` modes, and `refine_positions`
+    (`recon.ptychography.multislice`); of the images `align` (`recon.align.series`) and `angles`, nominal or
+    by `refine` or `grid` (`recon.align.angles`); of the volume `solver` with `volume_iter` iterations and
+    `oversample` sub-voxels.
 
     Each tilt stands alone until its phase image is done, so each must have the counts for that: where
     patterns are nearly empty, `mset` and `atoms-4d`, which fit all tilts together, need fewer. A projection
@@ -116,105 +114,62 @@ class PtychographicAET(Reconstructor):
     }
     """Extended Data Tables 1 and 2 of paper 003, in the metric of `recon.ptychography.curvature`."""
 
-    n_iter: int = 8
-    step: float = 1.0
-    damping: float = 0.1
-    loss: Loss = "mixed"
+    blurs_volume: ClassVar[bool] = False
+
     slice_thickness: float = 8.0
+    blur: float = 0.35
+    damping: float = 0.1
     layer_regularisation: float = 0.0
     refine_probe: bool = False
     n_modes: int = 1
     refine_positions: bool = False
-    voxel: float | None = None
-    blur: float = 0.35
     align: Align = "none"
     angles: Angles = "nominal"
     solver: Solver = "fista"
     volume_iter: int = 54
     oversample: int = 2
-    min_height: float = 1e-3
-    min_distance: float | None = None
-    classify: Classify = "mixture"
-    device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("n_iter", "step", "damping", "slice_thickness", "voxel", "min_distance"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} must be positive, not {value}")
-        for name in ("layer_regularisation", "blur", "min_height"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must not be negative, it is {getattr(self, name)}")
-        for name in ("n_modes", "volume_iter", "oversample"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        super().__post_init__()
+        require_positive(self, "damping", "n_modes", "volume_iter", "oversample")
+        require_not_negative(self, "layer_regularisation")
         if self.n_modes > 1 and not self.refine_probe:
             raise InputError("n_modes above 1 needs refine_probe=true, for it is the patterns that show them")
 
-    def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
-        """Whether this is a 4D-STEM tilt series of at least `MIN_TILTS` tilts whose probes overlap and that
-        fits into memory.
-        """
-        fits, reason = needs_4dstem(self.name, measurement, MIN_TILTS)
-        if not fits:
-            return fits, reason
-        scan = self._scan(measurement)
+    def _lack(self, scan: Scan) -> str:
+        """Overlap of the probes, or for a common line tilts about one axis."""
         step, diameter = scan.scan_step, probe_diameter(scan)
         if step > (1 - LEAST_OVERLAP) * diameter:
             overlap = f"{100 * LEAST_OVERLAP:.0f} %"
-            return False, (
+            return (
                 f"{self.name} needs probes that overlap by {overlap} of their diameter, "
                 f"which is {diameter:.2g} Å; these stand {step:.2g} Å apart"
             )
         if self.align == "common_line" and not is_single_axis(scan.rotations):
-            return False, "the common line needs tilts about y only; align by center_of_mass instead"
-        lack = shortage(self.name, memory_needed(measurement, scan, self._thickness(scan)))
-        return not lack, lack
+            return "the common line needs tilts about y only; align by center_of_mass instead"
+        return ""
 
-    def _scan(self, measurement: xr.Dataset) -> Scan:
-        return Scan.of(measurement, self.voxel)
-
-    def _thickness(self, scan: Scan) -> float:
-        return self.slice_thickness
-
-    def reconstruct(
-        self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
-    ) -> Reconstruction:
-        """The atoms of `measurement`, with the potential [V] that they were traced in. `callback` sees the
-        iterations of one tilt after another; where it ends one, the tilts that follow end there too.
+    def solve(self, series: TiltSeries, rng: np.random.Generator, callback: Callback | None) -> Solution:
+        """The volume behind the phase images of all tilts. `callback` sees the iterations of one tilt after
+        another; where it ends one, the tilts that follow end there too.
         """
-        if (declined := self.declined(measurement)) is not None:
-            return declined
         start = time.perf_counter()
-        scan = self._scan(measurement)
-        device = resolve_device(self.device)
-        series = TiltSeries(measurement, scan, slice_thickness=self._thickness(scan), device=device)
         images, iterations, loss = self._phase_images(series, callback)
         stats = {"iterations": float(iterations), "loss": loss, "ptychography": time.perf_counter() - start}
         if not np.isfinite(images).all():
-            return Reconstruction(Atoms(), None, Status.NONFINITE, Status.NONFINITE.sentence, stats)
+            return Solution(None, stats, status=Status.NONFINITE)
         axis = pixel_axis(series.n, series.voxel)
-        geometry = Geometry(scan.rotations, axis, axis, axis, series.voxel)
+        geometry = Geometry(series.scan.rotations, axis, axis, axis, series.voxel)
         try:
             images, geometry, alignment = self._aligned(images, geometry)
         except InputError as problem:  # images too empty to be aligned by
-            return Reconstruction(Atoms(), status=Status.ERROR, message=str(problem))
-        projector = make_projector(geometry, oversample=self.oversample, device=device)
+            return Solution(None, stats, status=Status.ERROR, message=str(problem))
+        projector = make_projector(geometry, oversample=self.oversample, device=series.device)
         projections = torch.as_tensor(images).to(projector.dtype).to(projector.device)
-        solve = fista if self.solver == "fista" else resire
-        found = solve(projector, projections, self.volume_iter)
+        solver = fista if self.solver == "fista" else resire
+        found = solver(projector, projections, self.volume_iter)
         stats["r_factor"] = r_factor(projector.forward(found), projections)
-        volume = series.potential(found, interaction_constant(scan.lens.energy))
-        atoms = atoms_from_volume(
-            volume,
-            list(measurement.attrs["elements"]),
-            min_height=self.min_height,
-            min_distance=self.min_distance,
-            method=self.classify,
-            exponent=PHASE_EXPONENT,
-        )
-        stats |= {"seconds": time.perf_counter() - start, "peak_memory": peak_memory()}
-        return Reconstruction(atoms, volume, Status.OK, Status.OK.sentence, stats, alignment.as_dataset())
+        return Solution(found, stats, alignment.as_dataset())
 
     def _phase_images(self, series: TiltSeries, callback: Callback | None) -> tuple[FloatArray, int, float]:
         """The phase images (n_tilt, n, n), smoothed and levelled; iterations and mean loss of a tilt."""
@@ -263,6 +218,7 @@ class SingleSlicePAET(PtychographicAET):
     """As `paet-multi` with one slice, as if the specimen were thin."""
 
     name: ClassVar[str] = "paet-single"
+    single_slice: ClassVar[bool] = True
     variants: ClassVar[Mapping[str, Mapping[str, Value]]] = {
         "published": {
             key: value
@@ -270,9 +226,6 @@ class SingleSlicePAET(PtychographicAET):
             if key not in ("slice_thickness", "layer_regularisation")
         }
     }
-
-    def _thickness(self, scan: Scan) -> float:
-        return scan.volume_size * scan.detector.voxel
 
 
 def probe_diameter(scan: Scan) -> float:

@@ -55,10 +55,16 @@ def test_derivatives_by_positions_and_phases(measured: xr.Dataset, truth: Atoms)
 def test_closer_than_the_volume_it_starts_from(
     measured: xr.Dataset, truth: Atoms, distances: Distances
 ) -> None:
+    numbers: list[int] = []
     start, fitted = (
-        method.reconstruct(measured, rng=np.random.default_rng(0))
-        for method in (MSET(n_iter=4), Atoms4D(slice_thickness=1.6))
+        method.reconstruct(measured, rng=np.random.default_rng(0), callback=callback)
+        for method, callback in (
+            (MSET(n_iter=4), None),
+            (Atoms4D(slice_thickness=1.6), lambda number, _: numbers.append(number)),
+        )
     )
+    assert numbers == list(range(1, len(numbers) + 1))  # those of the start and of both stages
+    assert len(numbers) > MSET().n_iter + Atoms4D().n_iter
     assert fitted.status is Status.OK
     assert len(fitted.atoms) == len(truth)
     errors = [distances(truth, found.atoms) for found in (start, fitted)]
@@ -79,7 +85,20 @@ def test_phases_are_those_of_the_scattering_factors() -> None:
         assert found == pytest.approx(float(factor[0]), rel=0.05)
 
 
-def test_what_it_cannot_do_it_says() -> None:
+def test_what_it_cannot_do_it_says(measured: xr.Dataset) -> None:
+    lacking = measured.copy()
+    del lacking.attrs["energy_eV"]
+    for series, reason in (
+        (measured.assign_attrs(modality="adf"), "atoms-4d reconstructs 4dstem tilt series"),
+        (lacking, "atoms-4d needs the attribute 'energy_eV'"),
+        (measured.isel(tilt=[0, 1]), "mset needs at least 3 tilts"),
+    ):
+        supported, sentence = registry.get("atoms-4d").supports(series)
+        assert not supported
+        assert sentence.startswith(reason)
+    for wrong in ("blur=-1", "voxel=0", "slice_thickness=0"):
+        with pytest.raises(InputError, match=wrong.split("=")[0]):
+            registry.get(f"atoms-4d[{wrong}]")
     with pytest.raises(InputError, match="cannot start from itself"):
         registry.get("atoms-4d[start=atoms-4d]")
     with pytest.raises(InputError, match="n_iter must be positive"):

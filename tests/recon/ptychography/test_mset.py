@@ -103,5 +103,5 @@ def test_what_it_cannot_do_it_says(measured: xr.Dataset, monkeypatch: pytest.Mon
     lacking = measured.copy()
     del lacking.attrs["energy_eV"]
     assert "energy_eV" in answer("mset", lacking).message
-    monkeypatch.setattr("recon.ptychography.mset.memory_needed", lambda *_: 1e15)
+    monkeypatch.setattr("recon.ptychography.reconstructor.memory_needed", lambda *_: 1e15)
     assert "GiB of memory" in answer("mset", measured).message
