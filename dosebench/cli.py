@@ -139,19 +139,26 @@ def simulate(dataset: str, doses: tuple[float, ...], replicates: int, root: str 
 @click.option("--out", required=True, help="The measurement to write: NAME.zarr, .npz or .mat.")
 @click.option("--modality", default="adf", show_default=True, help="adf, 4dstem or hrtem.")
 @click.option("--variable", help="Which array of FILE; FILE:variable says the same.")
-@click.option("--axes", help="The array's axes as stored, such as tilt,y,x or y,x,tilt.")
-@click.option("--pixel-size", type=float, help="Pixel size [Å].")
-@click.option("--angles", help="File of tilt angles [deg]: theta, or phi theta psi.")
+@click.option("--axes", help="As stored, such as y,x,tilt; of patterns such as tilt,scan_y,scan_x,ky,kx.")
+@click.option("--pixel-size", type=float, help="Pixel size [Å]; of diffraction patterns the scan's step.")
+@click.option("--angles", help="Tilt angles [deg], theta or phi theta psi: a text file, or FILE.h5:name.")
 @click.option(
     "--angle-convention", type=click.Choice(["active", "passive"]), help="active: the specimen turns."
 )
-@click.option("--dose", type=float, help="Dose [e⁻/Å² per image].")
+@click.option("--dose", type=float, help="Dose [e⁻/Å² per image, or per tilt].")
 @click.option("--background", type=float, help="Uniform background [electrons per pixel].")
 @click.option("--elements", help="Species known to be present, such as Cu,Au.")
 @click.option("--energy", "energy_eV", type=float, help="Beam energy [eV].")
 @click.option("--reciprocal-pixel-size", type=float, help="Pixel size of diffraction patterns [1/Å].")
 @click.option("--semiangle", "semiangle_mrad", type=float, help="Convergence semiangle of the probe [mrad].")
 @click.option("--defocus", type=float, help="Defocus at the specimen's centre [Å], underfocus positive.")
+@click.option(
+    "--centre", help="Of patterns, where the beam is: mass, middle or ROW,COLUMN in pixels. [default: mass]"
+)
+@click.option("--flip", help="Axes of patterns or scan that run the wrong way, such as ky or scan_x,ky.")
+@click.option(
+    "--rotate-detector", "turn", type=float, help="Turn patterns from kx towards ky [deg], after --flip."
+)
 @click.option("--gain", type=float, help="Counts per electron, to divide by.")
 @click.option("--offset", type=float, help="Counts to subtract first.")
 def import_command(file: str, out: str, elements: str | None, **options: Any) -> None:

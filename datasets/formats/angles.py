@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,21 +14,32 @@ from scipy.spatial.transform import Rotation
 from datasets.errors import InputError
 from datasets.formats.matlab import load_matlab_table
 from datasets.formats.numpy_files import load_npy
-from datasets.formats.stored import NPY, check_file, reading, split_variable
+from datasets.formats.stored import (
+    HDF5,
+    HDF5_SUFFIXES,
+    NPY,
+    NPZ,
+    check_file,
+    choose_variable,
+    reading,
+    split_variable,
+)
 from datasets.schema import EULER_SEQUENCE
 
 EULER_NAMES = ("phi", "theta", "psi")
 
 Convention = Literal["active", "passive"]
 
+_ARRAYS = (".npy", ".npz", ".mat", *HDF5_SUFFIXES)
 _TEXT = (".txt", ".csv", ".tsv", ".dat", ".rawtlt", ".tlt")
 
 
 def read_angles(file: str | os.PathLike[str]) -> npt.NDArray[np.float64]:
     """Angles [deg] of a file as (phi, theta, psi), shape `(n_tilt, 3)`, one row per projection.
 
-    Text (`.txt .csv .tsv .dat .rawtlt .tlt`), `.npy` or `.mat` (`FILE.mat:variable`); one column is theta,
-    three are phi, theta, psi unless a header line names them in another order. Raises `InputError`.
+    Text (`.txt .csv .tsv .dat .rawtlt .tlt`), `.npy`, or `.mat`, `.npz` or HDF5 with the array's name
+    (`FILE.h5:variable`) where they hold several; one column is theta, three are phi, theta, psi unless a
+    header line names them in another order. Raises `InputError`.
     """
     path, variable = split_variable(file)
     check_file(path)
@@ -41,13 +52,33 @@ def read_angles(file: str | os.PathLike[str]) -> npt.NDArray[np.float64]:
         table = load_matlab_table(path, variable)
         if table.ndim == 2 and table.shape[0] == 1 and table.shape[1] != 3:
             table = table.T  # MATLAB has no vectors: a row of angles is one column of ours
+    elif suffix == ".npz" or suffix in HDF5_SUFFIXES:
+        table = _named_table(path, suffix, variable)
     elif suffix in _TEXT:
         table, columns = _read_text(path)
     else:
-        raise InputError(
-            f"{path}: angles are read from {', '.join((*_TEXT, '.npy', '.mat'))}, not {suffix!r}"
-        )
+        raise InputError(f"{path}: angles are read from {', '.join((*_TEXT, *_ARRAYS))}, not {suffix!r}")
     return _as_euler(path, table, columns)
+
+
+def _named_table(path: str, suffix: str, variable: str | None) -> npt.NDArray[np.float64]:
+    """The only (or the named) list of a file of named arrays."""
+    inside = variable.strip("/") if variable is not None else None
+    if suffix == ".npz":
+        with reading(path, NPZ), np.load(path, allow_pickle=False) as arrays:
+            shapes = {name: arrays[name].shape for name in arrays.files if arrays[name].dtype.kind in "uif"}
+            return np.asarray(arrays[choose_variable(path, shapes, inside, 1, 2)])
+    import h5py
+
+    lists: dict[str, tuple[int, ...]] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "uif" and item.shape:
+            lists[name] = item.shape
+
+    with reading(path, HDF5), h5py.File(path, "r") as file:
+        file.visititems(collect)
+        return np.asarray(file[choose_variable(path, lists, inside, 1, 2)][()])
 
 
 def _read_text(path: str) -> tuple[npt.NDArray[np.float64], tuple[str, ...] | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from datasets.errors import InputError
 from datasets.formats.angles import EULER_NAMES, Convention, read_angles, to_active
-from datasets.formats.stored import RASTER, StoredArray
+from datasets.formats.patterns import Layout, arrange_patterns
+from datasets.formats.stored import RASTER, StoredArray, stored_ndims
 from datasets.schema import MODALITIES, pixel_axis
 
 ASKED_AS = {
@@ -24,7 +25,18 @@ ASKED_AS = {
     "dose_per_area": "--dose [e⁻/Å² per image]",
     "background": "--background [e⁻/pixel]",
     "elements": "--elements, such as Cu,Au",
+    "reciprocal_pixel_size": "--reciprocal-pixel-size [1/Å]",
+    "energy_eV": "--energy [eV]",
+    "semiangle_mrad": "--semiangle [mrad]",
+    "defocus": "--defocus [Å], underfocus positive, 0 in focus",
 }
+ASKED_OF_SCANS = {
+    "pixel_size": "--pixel-size [Å], the step of the scan",
+    "dose_per_area": "--dose [e⁻/Å² per tilt]",
+}
+"""What is asked in other words of a scan with diffraction patterns."""
+OPTICS_OF_SCANS = ("energy_eV", "semiangle_mrad", "defocus")
+"""Without these no pattern can be computed."""
 
 
 @dataclass
@@ -32,13 +44,15 @@ class ImportState:
     """What is known so far, what is still missing, and what was decided."""
 
     path: str
+    modality: str = "adf"
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     raster: tuple[int, int] | None = None
     """The positions (n_y, n_x) of a scan whose two axes were made one."""
 
     def ask(self, name: str, hint: str | None = None) -> None:
-        self.missing.append(ASKED_AS[name] + (f" ({hint})" if hint else ""))
+        words = ASKED_OF_SCANS.get(name) if self.modality == "4dstem" else None
+        self.missing.append((words or ASKED_AS[name]) + (f" ({hint})" if hint else ""))
 
 
 def arrange_counts(
@@ -62,6 +76,7 @@ def arrange_counts(
         raise InputError(
             f"{state.path}: the array has {values.ndim} dimensions, shape {values.shape}; "
             f"expected {len(expected)} ({', '.join(expected)})"
+            + ("; of diffraction patterns say --modality 4dstem" if _scanned(values, dims) else "")
         )
     if values.dtype.kind == "c":
         raise InputError(f"{state.path}: the array is complex ({values.dtype}), expected electron counts")
@@ -81,13 +96,21 @@ def arrange_counts(
     return np.ascontiguousarray(values.transpose([order.index(dim) for dim in dims]))
 
 
+def _scanned(values: npt.NDArray[Any], dims: tuple[str, ...]) -> bool:
+    """Whether an array is rather a scan with diffraction patterns."""
+    return "scan" not in dims and values.ndim in stored_ndims("4dstem")
+
+
 def _axes(axes: str | Sequence[str], dims: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in (axes.split(",") if isinstance(axes, str) else axes))
     raster = [dim for dim in dims if dim != "scan"] + list(RASTER)
     if "scan" in dims and sorted(names) in (sorted(raster), sorted(set(raster) - {"tilt"})):
         return names
     if sorted(names) != sorted(dims):
-        raise InputError(f"--axes must name each of {', '.join(dims)} once, it is {','.join(names)!r}")
+        scans = " (or scan_y, scan_x in place of scan; one tilt needs no tilt)" if "scan" in dims else ""
+        if {"kx", "ky"} & set(names) - set(dims):
+            scans = " (of diffraction patterns say --modality 4dstem)"
+        raise InputError(f"--axes must name each of {', '.join(dims)} once{scans}, it is {','.join(names)!r}")
     return names
 
 
@@ -160,9 +183,9 @@ def arrange_coordinates(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Every coordinate of the modality, with active angles [deg]; asks for what is missing.
 
-    With `rescale`, coordinates x and y of the file are brought to `pixel_size` [Å]; those of diffraction
-    patterns come from the raster and `reciprocal_pixel_size` [1/Å] where the file has none. Raises
-    `InputError` when the angles do not fit the projections.
+    With `rescale`, coordinates x and y of the file are brought to `pixel_size` [Å]; positions of
+    scans come from the raster where the file has none. Raises `InputError` when the angles do not fit the
+    projections.
     """
     kind = MODALITIES[modality]
     coords = dict(stored.coords)
@@ -181,16 +204,46 @@ def arrange_coordinates(
     if state.raster is not None and pixel_size is not None:
         y, x = np.meshgrid(*(pixel_axis(n, pixel_size) for n in state.raster), indexing="ij")
         coords |= {"scan_y": y.reshape(-1), "scan_x": x.reshape(-1)}
-    for axis in {"ky", "kx"} & set(kind.coords) - set(coords):
-        if reciprocal_pixel_size is not None and counts is not None:
-            coords[axis] = pixel_axis(counts.shape[kind.dims.index(axis)], reciprocal_pixel_size)
     if {"ky", "kx"} & set(kind.coords) - set(coords) and reciprocal_pixel_size is None:
-        state.missing.append("--reciprocal-pixel-size [1/Å]")
+        state.ask("reciprocal_pixel_size")
     for name, (dim, unit) in kind.coords.items():
         derived = {*EULER_NAMES, "x", "y", "ky", "kx", *(RASTER if state.raster is not None else ())}
-        if name not in coords and name not in derived:
+        if name not in coords and name not in derived and counts is not None:
             state.missing.append(f"an array {name!r} [{unit}] along {dim} (in an .npz)")
     return coords
+
+
+def arrange_scan(
+    state: ImportState,
+    stored: StoredArray,
+    counts: npt.NDArray[Any],
+    coords: dict[str, npt.NDArray[np.float64]],
+    attributes: Mapping[str, Any],
+    layout: Layout,
+    reciprocal_pixel_size: float | None,
+) -> npt.NDArray[Any]:
+    """Diffraction patterns as `layout` says, with their ky and kx put into `coords`.
+
+    Those of a file that was a measurement before stay as they are, unless something is said. Raises
+    `InputError` (`datasets.formats.patterns`).
+    """
+    own = {axis: stored.coords[axis] for axis in ("ky", "kx") if axis in stored.coords}
+    if stored.exported and not layout.given and reciprocal_pixel_size is None:
+        return counts
+    if stored.beside and set(layout.flip) & set(RASTER):
+        raise InputError(
+            f"{state.path}: annular images lie beside its patterns, so its scan cannot be turned"
+        )
+    for axis, values in own.items():
+        if values.size != counts.shape[2 + ("ky", "kx").index(axis)] or values.size < 2:
+            return counts  # the schema's own sentence says what is wrong
+    found = {axis: float(np.diff(values).mean()) for axis, values in own.items()}
+    y, x = (reciprocal_pixel_size or found[axis] for axis in ("ky", "kx"))
+    centre = (-own["ky"][0] / found["ky"], -own["kx"][0] / found["kx"]) if len(own) == 2 else None
+    counts, coords["ky"], coords["kx"] = arrange_patterns(
+        state.path, counts, state.raster, layout, (y, x), attributes, centre, state.notes.append
+    )
+    return counts
 
 
 def _angles(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.formats.stored import HDF5, StoredArray, choose_variable, reading, stored_ndims
+from datasets.formats.stored import HDF5, StoredArray, check_room, choose_variable, reading, stored_ndims
 
 _ANGSTROM = {"å": 1.0, "a": 1.0, "ang": 1.0, "angstrom": 1.0, "angstroms": 1.0, "ångström": 1.0}
 LENGTH_UNITS = {**_ANGSTROM, "pm": 1e-2, "nm": 10.0, "um": 1e4, "µm": 1e4, "μm": 1e4, "mm": 1e7, "m": 1e10}
@@ -62,6 +62,7 @@ def read_hdf5(path: str, *, variable: str | None, modality: str) -> StoredArray:
         return _read_signal(path, kind, variable, ndims)
     chosen = choose_variable(path, shapes, inside, *ndims)
     with reading(path, HDF5), h5py.File(path, "r") as file:
+        check_room(path, file[chosen].shape, file[chosen].dtype.itemsize)
         return StoredArray(np.asarray(file[chosen][()]))
 
 

@@ -12,18 +12,27 @@ import xarray as xr
 
 from datasets.errors import InputError, unknown_name
 from datasets.formats.angles import Convention
-from datasets.formats.arrange import ASKED_AS, ImportState, arrange_coordinates, arrange_counts
+from datasets.formats.arrange import (
+    ASKED_AS,
+    OPTICS_OF_SCANS,
+    ImportState,
+    arrange_coordinates,
+    arrange_counts,
+    arrange_scan,
+)
 from datasets.formats.hdf5 import read_hdf5
 from datasets.formats.matlab import read_matlab
 from datasets.formats.mrc import read_mrc
 from datasets.formats.numpy_files import read_npy, read_npz
-from datasets.formats.stored import StoredArray, check_file, split_variable, symbols
+from datasets.formats.patterns import Layout
+from datasets.formats.stored import HDF5_SUFFIXES, StoredArray, check_file, split_variable, symbols
 from datasets.schema import MODALITIES, OPTICS_ATTRS, check_elements, make_measurement
 
 MRC_SUFFIXES = (".mrc", ".mrcs", ".st", ".rec", ".ali")
-HDF5_SUFFIXES = (".h5", ".hdf5", ".emd", ".hspy")
 SUFFIXES = (".npz", ".npy", ".mat", *MRC_SUFFIXES, *HDF5_SUFFIXES)
 
+LEAST_ENERGY = 5e3
+"""Below this [eV] an energy was meant in keV."""
 CONFLICT = 0.01
 """Relative difference above which an option that overrides a file's own value is noted in the measurement."""
 
@@ -46,6 +55,9 @@ def import_measurement(
     variable: str | None = None,
     gain: float | None = None,
     offset: float | None = None,
+    centre: str | None = None,
+    flip: str | None = None,
+    turn: float | None = None,
 ) -> xr.Dataset:
     """The measurement in `file`, checked against `datasets.schema`.
 
@@ -56,8 +68,9 @@ def import_measurement(
     (`to_active`); angles named phi, theta, psi inside an `.npz` are active. `pixel_size` [Å], `dose` [e⁻/Å²
     per image], `background` [e⁻/pixel], `energy_eV` [eV], `semiangle_mrad`, `defocus` [Å, underfocus
     positive]. Of diffraction patterns, whose scan may have two axes, scan_y and scan_x, and whose one tilt
-    none, `pixel_size` is the step of the scan and `reciprocal_pixel_size` [1/Å] that of the patterns, the
-    beam's direction being pixel n // 2. Intensities that are not electrons become
+    none, `pixel_size` is the step of the scan and `reciprocal_pixel_size` [1/Å] that of the patterns;
+    `centre`, `flip` and `turn` say how they lie on the detector (`datasets.formats.patterns.Layout`), and
+    what they show has to agree with the beam that is stated. Intensities that are not electrons become
     (value − `offset`) / `gain`, with `gain` per electron.
 
     Coordinates x and y grow with the array's index. In a picture with its first row on top, y points down,
@@ -79,13 +92,18 @@ def import_measurement(
         "--semiangle": semiangle_mrad,
     }
     _check_options(modality, positive, background, angle_convention)
+    layout = Layout.of(centre, flip, turn)
+    if modality != "4dstem" and layout.given:
+        raise InputError(
+            f"--centre, --flip and --rotate-detector are for diffraction patterns, not {modality}"
+        )
     if offset is not None and not np.isfinite(offset):
         raise InputError(f"--offset must be finite, it is {offset:g}")
     if elements is not None:
         check_elements(symbols(elements), where="--elements")
     check_file(path)
     stored = _read(path, inside or variable, modality)
-    state = ImportState(path)
+    state = ImportState(path, modality)
     if stored.ignored:
         state.notes.append(f"arrays that were not used: {', '.join(stored.ignored)}")
     given = {
@@ -112,6 +130,8 @@ def import_measurement(
     )
     if counts is None or state.missing:
         raise _missing(state, stored, MODALITIES[modality].dims, counts is not None)
+    if modality == "4dstem":
+        counts = arrange_scan(state, stored, counts, coords, attributes, layout, reciprocal_pixel_size)
     data = _make(path, modality, counts, coords, attributes, stored.beside)
     notes = [*stored.attributes.get("import_notes", ()), *state.notes]
     if notes:
@@ -132,6 +152,9 @@ def _check_options(
             raise InputError(f"{option} must be positive, it is {value:g}")
     if background is not None and not 0 <= background < np.inf:
         raise InputError(f"--background must not be negative, it is {background:g}")
+    energy = positive["--energy"]
+    if energy is not None and energy < LEAST_ENERGY:
+        raise InputError(f"--energy is in eV, so {energy:g} is too little; 300 keV are 300e3")
     if angle_convention is not None and angle_convention not in get_args(Convention):
         raise InputError(f"--angle-convention must be active or passive, it is {angle_convention!r}")
 
@@ -162,7 +185,8 @@ def _attributes(state: ImportState, stored: StoredArray, given: Mapping[str, Any
         found["pixel_size"] = abs(float(np.diff(x).mean()))
     for name, value in given.items():
         if value is None:
-            if name in ASKED_AS and name not in found:
+            needed = state.modality == "4dstem" and not stored.exported
+            if name in ASKED_AS and name not in found and (needed or name not in OPTICS_OF_SCANS):
                 state.ask(name, stored.hints.get(name))
             continue
         if name in found and _differs(found[name], value):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
 from datasets.errors import InputError
-from datasets.formats.stored import NPY, NPZ, StoredArray, named_arrays, reading
+from datasets.formats.stored import NPY, NPZ, StoredArray, check_room, named_arrays, reading
 
 
 def read_npz(path: str, *, variable: str | None, modality: str) -> StoredArray:
@@ -26,6 +28,9 @@ def read_npz(path: str, *, variable: str | None, modality: str) -> StoredArray:
             pickled = next(name for name, (_, dtype) in headers.items() if dtype.hasobject)
             raise InputError(f"{path}: {pickled!r} holds Python objects, expected an array of numbers")
         shapes = {name: shape for name, (shape, dtype) in headers.items() if dtype.kind in "buifc" and shape}
+        largest = max(headers.values(), key=lambda header: math.prod(header[0]), default=None)
+        if largest is not None:
+            check_room(path, largest[0], largest[1].itemsize)
         return named_arrays(
             path, shapes, arrays.__getitem__, variable=variable, modality=modality, schema_names=names
         )
@@ -33,17 +38,22 @@ def read_npz(path: str, *, variable: str | None, modality: str) -> StoredArray:
 
 def _header(path: str, name: str) -> tuple[tuple[int, ...], np.dtype]:
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = read(stream)
+        return _array_header(stream)
+
+
+def _array_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
     return shape, dtype
 
 
 def read_npy(path: str) -> StoredArray:
     """The array of an `.npy`, which says nothing about itself. Raises `InputError`."""
     with reading(path, NPY):
+        with open(path, "rb") as stream:
+            shape, dtype = _array_header(stream)
+        check_room(path, shape, dtype.itemsize)
         return StoredArray(load_npy(path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil  # type: ignore[import-untyped]
 
 from datasets.errors import InputError, StoreError
 from datasets.schema import MODALITIES, OPTICS_ATTRS, SCHEMA_VERSION
@@ -25,6 +27,8 @@ MARKERS = ("modality", "schema_version", "dose_total", "import_notes")
 """Names that our own exports hold beside these; `dose_total` follows from the dose and is not read back."""
 
 _COORDINATES = frozenset(name for kind in MODALITIES.values() for name in kind.coords)
+
+HDF5_SUFFIXES = (".h5", ".hdf5", ".emd", ".hspy")
 
 NPZ, NPY, HDF5, MRC = "an .npz (zip) file", "an .npy file", "an HDF5 file", "an MRC file"
 MATLAB5, MATLAB73 = "a MATLAB version 5 file", "a MATLAB version 7.3 file"
@@ -44,8 +48,8 @@ class StoredArray:
 
     `axes` are the names of its dimensions where the format or the file gives them; `coords` are coordinates
     named as in the schema, in its units; `attributes` are those of `NAMED_ATTRIBUTES` that were found,
-    `beside` what the schema knows to be recorded beside the counts, and `hints` says of an attribute why the
-    file's value was not trusted.
+    `beside` what the schema knows to be recorded beside the counts, `hints` says of an attribute why the
+    file's value was not trusted, and a file that is `exported` was a measurement of the schema before.
     """
 
     values: npt.NDArray[Any]
@@ -55,6 +59,7 @@ class StoredArray:
     beside: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    exported: bool = False
 
 
 def split_variable(file: str | os.PathLike[str]) -> tuple[str, str | None]:
@@ -86,6 +91,8 @@ def reading(path: str, what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except MemoryError as error:
+        raise InputError(f"{path}: does not fit into memory ({error})") from error
     except Exception as error:  # a damaged file makes these libraries raise anything, TokenError included
         actual = sniff(path)
         if actual is not None and actual != what:
@@ -104,6 +111,16 @@ def sniff(path: str) -> str | None:
         if start.startswith(magic):
             return name
     return MRC if start[208:211] == b"MAP" else None
+
+
+def check_room(path: str, shape: tuple[int, ...], itemsize: int) -> None:
+    """Raise `InputError` where an array and one copy of it, in another order, do not fit into memory."""
+    needed, free = 2 * math.prod(shape) * itemsize, psutil.virtual_memory().available
+    if needed > free:
+        raise InputError(
+            f"{path}: an array of {' × '.join(map(str, shape))} takes {needed / 2**30:.3g} GiB of memory to "
+            f"import, {free / 2**30:.3g} GiB are free; bin the patterns, or leave out tilts"
+        )
 
 
 def stored_ndims(modality: str) -> tuple[int, ...]:
@@ -129,7 +146,12 @@ def choose_variable(
         return next(iter(candidates))
     if not candidates:
         wanted = " or ".join(map(str, ndims))
-        raise InputError(f"{path}: there is no array of {wanted} dimensions in it; its arrays are: {listed}")
+        patterns = stored_ndims("4dstem")
+        scanned = ndims != patterns and any(len(shape) in patterns for shape in shapes.values())
+        hint = "; of diffraction patterns say --modality 4dstem" if scanned else ""
+        raise InputError(
+            f"{path}: there is no array of {wanted} dimensions in it; its arrays are: {listed}{hint}"
+        )
     several = ", ".join(f"{name} {shape}" for name, shape in candidates.items())
     example = f"{path}:{next(iter(candidates))}"
     raise InputError(f"{path}: say which array to import, e.g. {example}; it holds {several}")
@@ -172,6 +194,7 @@ def named_arrays(
         attributes=attributes,
         beside=beside,
         ignored=tuple(sorted(set(shapes) - known)),
+        exported="schema_version" in schema_names,
     )
 
 

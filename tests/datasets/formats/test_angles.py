@@ -1,5 +1,6 @@
 """Angle files, and the two conventions held against images of atoms."""
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -175,3 +176,17 @@ def test_bad_angle_files(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"0.0\n1.0\n")
     with pytest.raises(InputError, match=r"a\.npy: cannot be read as an \.npy file"):
         read_angles(tmp_path / "a.npy")
+
+
+def test_angles_beside_the_patterns_of_the_same_file(tmp_path):
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["entry/data"] = np.zeros((2, 3, 4))
+        file["entry/angles"] = [-30.0, 30.0]
+    np.savez(tmp_path / "s.npz", data=np.zeros((2, 3, 4)), angles=[-30.0, 30.0], scan=[1.0])
+    wanted = [[0, -30, 0], [0, 30, 0]]
+    for name in ("s.h5", "s.h5:/entry/angles", "s.npz:angles"):
+        np.testing.assert_array_equal(read_angles(tmp_path / name), wanted)
+    with pytest.raises(InputError, match=r"say which array to import, e\.g\. .*s\.npz:angles; it holds"):
+        read_angles(tmp_path / "s.npz")
+    with pytest.raises(InputError, match="there is no array 'nothing' in it; its arrays are: "):
+        read_angles(tmp_path / "s.h5:nothing")

@@ -76,17 +76,19 @@ def test_npz_with_theta_alone_is_single_axis(tmp_path, series):
 
 
 def test_npz_of_another_modality_says_so(tmp_path):
-    rng = np.random.default_rng(0)
     np.savez(
         tmp_path / "d.npz",
-        counts=rng.poisson(1.0, (2, 3, 4, 5)).astype(np.uint8),
+        counts=discs(2, 3),
         theta=[-30.0, 30.0],
         scan_y=[0.0, 0.0, 0.4],
         scan_x=[0.0, 0.4, 0.4],
-        ky=np.arange(4) * 0.1,
-        kx=np.arange(5) * 0.1,
-        pixel_size=0.4,
-        dose_per_area=1e4,
+        ky=(np.arange(11) - 5) * 0.3,
+        kx=(np.arange(13) - 6) * 0.3,
+        pixel_size=0.5,
+        dose_per_area=4e3,
+        energy_eV=300e3,
+        semiangle_mrad=21.0,
+        defocus=0.0,
         background=0.0,
         elements="Cu, Au",
     )
@@ -98,8 +100,8 @@ def test_npz_of_another_modality_says_so(tmp_path):
 FOUR_D = {
     "modality": "4dstem",
     "pixel_size": 0.5,
-    "reciprocal_pixel_size": 0.04,
-    "dose": 100.0,
+    "reciprocal_pixel_size": 0.3,
+    "dose": 4000.0,
     "background": 0.0,
     "elements": ["Cu", "Au"],
     "energy_eV": 300e3,
@@ -108,9 +110,16 @@ FOUR_D = {
 }
 
 
+def discs(*scan):
+    """Patterns of 11 × 13 pixels, whose bright disc has a radius of 3.6, at each position of a scan."""
+    rows, columns = np.indices((11, 13))
+    disc = np.clip(4.05 - np.hypot(rows - 5, columns - 6), 0, 1)
+    return np.random.default_rng(0).poisson(1000 * disc / disc.sum(), (*scan, 11, 13)).astype(np.uint16)
+
+
 def test_a_scan_of_two_axes_becomes_one(tmp_path):
-    """Two tilts of 3 × 2 positions with patterns of 4 × 5 pixels, kx first as some detectors store them."""
-    counts = np.random.default_rng(0).poisson(3.0, (2, 3, 2, 4, 5)).astype(np.uint16)
+    """Two tilts of 3 × 2 positions with patterns of 11 × 13 pixels, kx first as some detectors store them."""
+    counts = discs(2, 3, 2)
     np.save(tmp_path / "d.npy", counts.swapaxes(3, 4))
     np.savetxt(tmp_path / "angles.txt", [-30.0, 30.0])
     data = import_measurement(
@@ -120,22 +129,22 @@ def test_a_scan_of_two_axes_becomes_one(tmp_path):
         angle_convention="active",
         **FOUR_D,
     )
-    np.testing.assert_array_equal(data["counts"], counts.reshape(2, 6, 4, 5))
+    np.testing.assert_array_equal(data["counts"], counts.reshape(2, 6, 11, 13))
     np.testing.assert_array_equal(data["scan_y"], [-0.5, -0.5, 0, 0, 0.5, 0.5])
     np.testing.assert_array_equal(data["scan_x"], [-0.5, 0, -0.5, 0, -0.5, 0])
-    np.testing.assert_allclose(data["kx"], [-0.08, -0.04, 0, 0.04, 0.08])
+    np.testing.assert_allclose(data["kx"], 0.3 * (np.arange(13) - 6), atol=0.05)
     assert (data.attrs["semiangle_mrad"], data.attrs["defocus"]) == (21.0, -200.0)
 
 
 def test_patterns_of_one_tilt_need_no_axis_for_it(tmp_path):
-    counts = np.random.default_rng(0).poisson(3.0, (3, 2, 4, 5)).astype(np.uint16)
+    counts = discs(3, 2)
     np.savetxt(tmp_path / "angle.txt", [12.0])
     with h5py.File(tmp_path / "d.h5", "w") as file:
         file["datacube/data"] = counts
         file["other"] = np.zeros(3)
     known = {"angles": tmp_path / "angle.txt", "angle_convention": "active", **FOUR_D}
     data = import_measurement(tmp_path / "d.h5", axes="scan_y,scan_x,ky,kx", **known)
-    np.testing.assert_array_equal(data["counts"], counts.reshape(1, 6, 4, 5))
+    np.testing.assert_array_equal(data["counts"], counts.reshape(1, 6, 11, 13))
     assert data["theta"].values.tolist() == [12.0]
     with pytest.raises(InputError, match=r"--reciprocal-pixel-size \[1/Å\]"):
         import_measurement(
