@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -43,37 +43,60 @@ class TiltCard(Card):
         return np.linspace(self.start, self.stop, self.n)
 
 
-class AdfCard(Card):
-    """The acquisition of an ADF-STEM tilt series and the engine that simulates it."""
+class MicroscopeCard(Card):
+    """What every acquisition states: the engine that simulates it, the beam, and how the specimen is cut into
+    slices.
+    """
 
-    modality: Literal["adf"] = "adf"
-    engine: Literal["multislice", "abtem", "linear"] = "multislice"
+    modality: str
+    engine: str = "multislice"
     version: int = 1
     seed: int = Field(default=0, ge=0)
     energy_eV: float = Field(gt=0)
-    semiangle_mrad: float = Field(gt=0)
     defocus: float = 0.0
-    """Defocus relative to the particle's centre [Å]; positive is underfocus, as in abTEM."""
+    """Defocus relative to the plane z = 0, where a particle has its centre [Å]; positive is underfocus, as in
+    abTEM."""
     Cs: float = 0.0
-    detector_inner_mrad: float = Field(gt=0)
-    detector_outer_mrad: float = Field(gt=0)
-    source_sigma: float = Field(default=0.0, ge=0)
-    """Standard deviation of the Gaussian source size [Å]."""
+    """Spherical aberration [Å]: 1e4 is a micrometre."""
     potential_sampling: float = Field(gt=0)
-    """Largest pixel of the potential and of the wave functions [Å]."""
+    """Largest pixel of the potential and of the wave functions [Å]; `sampling` is the one taken."""
     slice_thickness: float = Field(gt=0)
     phonons: int = Field(ge=1)
     phonon_sigma: float = Field(ge=0)
     """Standard deviation of the thermal displacement along each axis [Å]."""
-    pixel_size: float = Field(gt=0)
-    n_pixels: int = Field(ge=8)
-    """Images have n_pixels × n_pixels pixels of pixel_size [Å]."""
-    tilts: TiltCard
 
     @property
     def sampling(self) -> float:
         """Pixel of the potential and of the wave functions [Å]."""
         return self.potential_sampling
+
+
+class ScanningCard(MicroscopeCard):
+    """A tilt series of a focused probe, scanned over the specimen, with an annular detector."""
+
+    semiangle_mrad: float = Field(gt=0)
+    detector_inner_mrad: float = Field(gt=0)
+    detector_outer_mrad: float = Field(gt=0)
+    """Of the annular detector."""
+    tilts: TiltCard
+
+    @model_validator(mode="after")
+    def _ordered_detector(self) -> Self:
+        if self.detector_outer_mrad <= self.detector_inner_mrad:
+            raise ValueError("detector_outer_mrad must be larger than detector_inner_mrad")
+        return self
+
+
+class AdfCard(ScanningCard):
+    """The acquisition of an ADF-STEM tilt series and the engine that simulates it."""
+
+    modality: Literal["adf"] = "adf"
+    engine: Literal["multislice", "abtem", "linear"] = "multislice"
+    source_sigma: float = Field(default=0.0, ge=0)
+    """Standard deviation of the Gaussian source size [Å]."""
+    pixel_size: float = Field(gt=0)
+    n_pixels: int = Field(ge=8)
+    """Images have n_pixels × n_pixels pixels of pixel_size [Å]."""
 
     def finer(self) -> int:
         """How many times as densely pixels must lie, along x and y, for the image to be displaced exactly.
@@ -86,14 +109,8 @@ class AdfCard(Card):
             limit = min(limit, np.sqrt(-np.log(TRANSFER) / 2) / (np.pi * self.source_sigma))
         return max(1, int(np.ceil(2 * limit * self.pixel_size - 1e-9)))
 
-    @model_validator(mode="after")
-    def _ordered_detector(self) -> AdfCard:
-        if self.detector_outer_mrad <= self.detector_inner_mrad:
-            raise ValueError("detector_outer_mrad must be larger than detector_inner_mrad")
-        return self
 
-
-class FourDStemCard(Card):
+class FourDStemCard(ScanningCard):
     """The acquisition of a 4D-STEM tilt series, a diffraction pattern for every probe position of a square
     raster, and the engine that simulates it.
 
@@ -102,22 +119,6 @@ class FourDStemCard(Card):
 
     modality: Literal["4dstem"]
     engine: Literal["multislice", "abtem"] = "multislice"
-    version: int = 1
-    seed: int = Field(default=0, ge=0)
-    energy_eV: float = Field(gt=0)
-    semiangle_mrad: float = Field(gt=0)
-    defocus: float = 0.0
-    """Defocus relative to the particle's centre [Å]; positive is underfocus, as in abTEM."""
-    Cs: float = 0.0
-    detector_inner_mrad: float = Field(gt=0)
-    detector_outer_mrad: float = Field(gt=0)
-    """Of the annular detector."""
-    potential_sampling: float = Field(gt=0)
-    """Largest pixel of the potential and of the wave functions [Å]; `sampling` is the one taken."""
-    slice_thickness: float = Field(gt=0)
-    phonons: int = Field(ge=1)
-    phonon_sigma: float = Field(ge=0)
-    """Standard deviation of the thermal displacement along each axis [Å]."""
     scan_step: float = Field(gt=0)
     """Distance between probe positions along x and y [Å]."""
     n_scan: int = Field(ge=1)
@@ -127,7 +128,6 @@ class FourDStemCard(Card):
     reciprocal_pixel_size: float = Field(gt=0)
     binning: int = Field(default=1, ge=1)
     """Along each axis a pixel is the sum of so many points, those of a grid that has one at k = 0."""
-    tilts: TiltCard
 
     @property
     def pixel_size(self) -> float:
@@ -149,9 +149,7 @@ class FourDStemCard(Card):
         return np.asarray(self.detector_points().reshape(self.n_pixels, self.binning).mean(axis=1))
 
     @model_validator(mode="after")
-    def _apart(self) -> FourDStemCard:
-        if self.detector_outer_mrad <= self.detector_inner_mrad:
-            raise ValueError("detector_outer_mrad must be larger than detector_inner_mrad")
+    def _apart(self) -> Self:
         corner = (
             np.sqrt(2) * self.reciprocal_pixel_size * self.n_pixels / 2 * wavelength(self.energy_eV) * 1e3
         )
@@ -163,7 +161,7 @@ class FourDStemCard(Card):
         return self
 
 
-class HrtemCard(Card):
+class HrtemCard(MicroscopeCard):
     """The acquisition of an HRTEM frame, a plane-wave image, and the engine that simulates it.
 
     What is imaged stands alone in vacuum: a periodic sheet shows the atoms of its cell, and no others.
@@ -171,13 +169,6 @@ class HrtemCard(Card):
 
     modality: Literal["hrtem"]
     engine: Literal["abtem"] = "abtem"
-    version: int = 1
-    seed: int = Field(default=0, ge=0)
-    energy_eV: float = Field(gt=0)
-    defocus: float = 0.0
-    """Defocus relative to the plane z = 0 [Å]; positive is underfocus, as in abTEM."""
-    Cs: float = 0.0
-    """Spherical aberration [Å]: 1e4 is a micrometre."""
     focal_spread: float = Field(default=0.0, ge=0)
     """Standard deviation of the defocus [Å], normally distributed, within one exposure."""
     convergence_mrad: float = Field(default=0.0, ge=0)
@@ -188,9 +179,6 @@ class HrtemCard(Card):
     """Standard deviation of the detector's Gaussian point spread [pixel], beside the pixel's own square."""
     dqe: float = Field(default=1.0, gt=0, le=1)
     """Part of the electrons that the detector counts: its detective quantum efficiency at zero frequency."""
-    potential_sampling: float = Field(gt=0)
-    """Largest pixel of the potential and of the wave functions [Å]."""
-    slice_thickness: float = Field(gt=0)
     phonons: int = Field(default=1, ge=1)
     phonon_sigma: float = Field(default=0.0, ge=0)
     """Standard deviation of the thermal displacement along each axis [Å]; 0 where the atoms are a snapshot

@@ -154,7 +154,7 @@ def scan_image(plan: Plan, potential: PotentialArray, imaging: AdfCard, defocus:
     w, s, optics = plan.window, plan.grid.sampling, plan.optics
     slices = potential.array.transpose(0, 2, 1)  # abTEM's are [x, y]
     transmission = make_transmission(slices, float(energy2sigma(imaging.energy_eV)), s, device)
-    rows, columns = runs(plan)
+    rows, columns = runs(plan.mask, plan.step)
     scan = np.zeros(plan.mask.shape)
     scan[plan.mask] = scan_rows(
         transmission,
@@ -183,15 +183,15 @@ def detector_weights(n: int, sampling: float, plan: Plan) -> FloatArray:
     return outer - inner
 
 
-def runs(plan: Plan) -> tuple[IntArray, IntArray]:
-    """The mask as runs along scan rows, in field pixels: rows (n_runs,), first column and length (n_runs,
-    2)."""
-    padded = np.pad(plan.mask, ((0, 0), (1, 1))).astype(np.int8)
-    edges = np.diff(padded, axis=1)
+def runs(mask: npt.NDArray[np.bool_], step: int, first: int = 0) -> tuple[IntArray, IntArray]:
+    """A `mask` of scan points as runs along rows, in field pixels: rows (n_runs,), first column and length
+    (n_runs, 2). Scan point (i, j) is field pixel `first + step * (i, j)`.
+    """
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, begin = np.nonzero(edges == 1)
     _, end = np.nonzero(edges == -1)
-    columns = np.stack([plan.step * begin, end - begin], axis=1)
-    return plan.step * rows, columns
+    columns = np.stack([first + step * begin, end - begin], axis=1)
+    return first + step * rows, columns
 
 
 def interpolate(scan: FloatArray, plan: Plan, axis: FloatArray, source_sigma: float) -> FloatArray:

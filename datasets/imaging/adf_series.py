@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from datasets.catalog import DatasetCard
 from datasets.errors import InputError
+from datasets.imaging import detector
 from datasets.imaging.detector import Imperfections, detector_angles
 from datasets.imaging.engines import adf_image
 from datasets.pieces import has_piece, read_piece, write_piece
@@ -98,15 +99,4 @@ def _detector_note(card: DatasetCard) -> str:
 
 def optics(card: DatasetCard) -> dict[str, float]:
     """The optics as a measurement states them."""
-    imaging = card.adf
-    inner, outer = detector_angles(imaging)
-    return {
-        "energy_eV": imaging.energy_eV,
-        "semiangle_mrad": imaging.semiangle_mrad,
-        "defocus": imaging.defocus,
-        "Cs": imaging.Cs,
-        "focal_spread": 0.0,
-        "detector_inner_mrad": inner,
-        "detector_outer_mrad": outer,
-        "source_sigma": imaging.source_sigma,
-    }
+    return detector.optics(card.adf, source_sigma=card.adf.source_sigma)

@@ -19,7 +19,8 @@ from abtem.core.energy import energy2wavelength
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from datasets.catalog import AdfCard, FourDStemCard, ImperfectionCard
+from datasets.catalog import ImperfectionCard
+from datasets.catalog.acquisition import ScanningCard
 from datasets.errors import InputError
 from datasets.schema import EULER_SEQUENCE
 
@@ -29,13 +30,13 @@ ANTIALIAS = 2 / 3
 """Fraction of the Nyquist frequency that multislice keeps (abTEM's rule)."""
 
 
-def carried_angle(imaging: AdfCard | FourDStemCard) -> float:
+def carried_angle(imaging: ScanningCard) -> float:
     """The largest scattering angle [mrad] that the sampling of the potential carries without aliasing."""
     wavelength = float(energy2wavelength(imaging.energy_eV))
     return ANTIALIAS * wavelength / (2 * imaging.sampling) * 1e3
 
 
-def detector_angles(imaging: AdfCard | FourDStemCard) -> tuple[float, float]:
+def detector_angles(imaging: ScanningCard) -> tuple[float, float]:
     """Inner and outer detector angle [mrad]; the outer one is clipped to what the sampling carries.
 
     What is scattered further is lost in the papers' simulations too, which use the same rule; clipping says
@@ -48,6 +49,21 @@ def detector_angles(imaging: AdfCard | FourDStemCard) -> tuple[float, float]:
             f"{limit:.1f} mrad only, but the detector begins at {imaging.detector_inner_mrad} mrad"
         )
     return imaging.detector_inner_mrad, min(imaging.detector_outer_mrad, limit)
+
+
+def optics(imaging: ScanningCard, **own: float) -> dict[str, float]:
+    """The optics as a measurement states them, with those that only its modality has."""
+    inner, outer = detector_angles(imaging)
+    return {
+        "energy_eV": imaging.energy_eV,
+        "semiangle_mrad": imaging.semiangle_mrad,
+        "defocus": imaging.defocus,
+        "Cs": imaging.Cs,
+        "focal_spread": 0.0,
+        "detector_inner_mrad": inner,
+        "detector_outer_mrad": outer,
+        **own,
+    }
 
 
 @dataclass(frozen=True)

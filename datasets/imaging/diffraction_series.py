@@ -17,6 +17,7 @@ from tqdm import tqdm
 from datasets.catalog import DatasetCard
 from datasets.catalog.acquisition import wavelength
 from datasets.errors import InputError
+from datasets.imaging import detector
 from datasets.imaging.detector import Imperfections, carried_angle, detector_angles
 from datasets.imaging.engines import diffraction_patterns
 from datasets.pieces import has_piece, read_piece, write_piece
@@ -127,15 +128,4 @@ def coordinates(card: DatasetCard) -> dict[str, xr.Variable]:
 def optics(card: DatasetCard) -> dict[str, float]:
     """The optics as a measurement states them."""
     imaging = card.four_d_stem
-    inner, outer = detector_angles(imaging)
-    return {
-        "energy_eV": imaging.energy_eV,
-        "semiangle_mrad": imaging.semiangle_mrad,
-        "defocus": imaging.defocus,
-        "Cs": imaging.Cs,
-        "focal_spread": 0.0,
-        "detector_inner_mrad": inner,
-        "detector_outer_mrad": outer,
-        "detector_binning": float(imaging.binning),
-        "source_sigma": 0.0,
-    }
+    return detector.optics(imaging, detector_binning=float(imaging.binning), source_sigma=0.0)

@@ -19,6 +19,7 @@ from ase import Atoms
 from scipy.spatial.transform import Rotation
 
 from datasets.catalog import AdfCard, FourDStemCard, HrtemCard
+from datasets.catalog.acquisition import MicroscopeCard
 from datasets.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def hrtem_image(
     return image
 
 
-def _engine(imaging: AdfCard | FourDStemCard | HrtemCard, engines: Mapping[str, str]) -> ModuleType:
+def _engine(imaging: MicroscopeCard, engines: Mapping[str, str]) -> ModuleType:
     """The module of the engine that a card names. Raises `InputError`."""
     if imaging.engine not in engines:
         raise unknown_name("imaging engine", imaging.engine, engines)

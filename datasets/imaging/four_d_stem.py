@@ -27,7 +27,7 @@ from ase import Atoms
 from scipy.spatial import cKDTree
 
 from datasets.catalog import FourDStemCard
-from datasets.imaging.adf import fast_size
+from datasets.imaging.adf import fast_size, runs
 from datasets.imaging.detector import detector_angles
 from datasets.imaging.diffraction import Beam, Patterns, scan_patterns
 from datasets.imaging.multislice import Optics, disc_coverage, make_propagator, make_transmission
@@ -65,11 +65,7 @@ class Plan:
         """The probes with atoms in reach as runs along rows, in field pixels: rows (n_runs,), first column
         and number (n_runs, 2).
         """
-        edges = np.diff(np.pad(self.near, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-        rows, begin = np.nonzero(edges == 1)
-        _, end = np.nonzero(edges == -1)
-        columns = np.stack([self.first + self.step * begin, end - begin], axis=1)
-        return self.first + self.step * rows, columns
+        return runs(self.near, self.step, self.first)
 
 
 def window_width(imaging: FourDStemCard, diameter: float, defocus: float) -> float:

@@ -196,7 +196,7 @@ def test_grids_have_small_prime_factors_and_windows_stay_in_the_field() -> None:
         assert rest == 1
         assert size >= n
     plan = adf.make_plan(imaging(), ASYMMETRIC.positions)
-    rows, columns = adf.runs(plan)
+    rows, columns = adf.runs(plan.mask, plan.step)
     low, high = columns[:, 0].min(), (columns[:, 0] + (columns[:, 1] - 1) * plan.step).max()
     for first, last in ((rows.min(), rows.max()), (low, high)):
         assert first - plan.window // 2 >= 0
