@@ -52,6 +52,7 @@ def test_hydrogen_lies_where_bonds_were_cut() -> None:
     sheet = _sheet(scatter=0.03, height=0.4)
     patch = bond_patch(sheet, *_middle_bond(sheet))
     neighbours = bonds_of(sheet)
+    assert len(patch.atoms) == 26
     for hydrogen in patch.atoms.positions[16:]:
         lengths = np.linalg.norm(patch.atoms.positions[:16] - hydrogen, axis=1)
         at = int(np.argmin(lengths))
@@ -64,7 +65,9 @@ def test_hydrogen_lies_where_bonds_were_cut() -> None:
 
 def test_where_the_sheet_ends_valences_are_complete_too() -> None:
     sheet = _sheet(5)
-    for first, second in inner_bonds(sheet):
+    bonds = inner_bonds(sheet)
+    assert len(bonds) > 0
+    for first, second in bonds:
         patch = bond_patch(sheet, first, second)
         assert _valences(patch) == [3] * 16 + [1] * 10
         assert abs(patch.atoms.positions[16:, 2]).max() < 1e-9
