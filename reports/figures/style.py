@@ -162,15 +162,16 @@ NOISE_FREE = "noise-free"
 
 
 def dose_text(dose: float) -> str:
-    """A dose with two significant digits: `300`, `10³`, `1.2×10⁴`; `noise-free` for an infinite one."""
+    """A dose with two significant digits, `300`, `10³`, `1.2×10⁴`, or with the three that it has, `1.25×10⁴`;
+    `noise-free` for an infinite one.
+    """
     if math.isinf(dose):
         return NOISE_FREE
-    if 1 <= dose < 999.5:
-        return f"{dose:.2g}" if dose < 99.5 else f"{round(dose, -1):.0f}"
-    exponent = math.floor(math.log10(dose)) if dose > 0 else 0
-    mantissa = round(dose / 10.0**exponent, 1)
-    if mantissa >= 10:
-        mantissa, exponent = 1.0, exponent + 1
+    three = f"{dose:.2e}"
+    written = three if math.isclose(dose, float(three), rel_tol=1e-9) else f"{dose:.1e}"
+    mantissa, exponent = float(written.partition("e")[0]), int(written.partition("e")[2])
+    if 0 <= exponent < 3:
+        return f"{float(written):g}"
     power = f"10{str(exponent).translate(_SUPERSCRIPT)}"
     return power if mantissa == 1 else f"{mantissa:g}×{power}"
 

@@ -36,10 +36,11 @@ function parted(points, dose) {
 const SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 function doseText(dose) {
   if (dose >= NOISE_FREE) return "noise-free";
-  if (dose >= 1 && dose < 999.5) return String(dose < 99.5 ? Number(dose.toPrecision(2)) : Math.round(dose / 10) * 10);
-  let exponent = Math.floor(Math.log10(dose) + 1e-9);
-  let mantissa = Math.round((dose / 10 ** exponent) * 10) / 10;
-  if (mantissa >= 10) { mantissa = 1; exponent += 1; }
+  const three = dose.toExponential(2);
+  const exact = Math.abs(dose - Number(three)) <= 1e-9 * dose;
+  const written = exact ? three : dose.toExponential(1);
+  const [mantissa, exponent] = written.split("e").map(Number);
+  if (exponent >= 0 && exponent < 3) return String(Number(written));
   const digits = String(Math.abs(exponent)).replace(/\d/g, (digit) => SUPERSCRIPT[digit]);
   return `${mantissa === 1 ? "" : `${mantissa}×`}10${exponent < 0 ? "⁻" : ""}${digits}`;
 }

@@ -61,15 +61,23 @@ def test_ten_methods_differ_in_colour_on_both_grounds_and_in_marker() -> None:
     [
         (1, "1"),
         (30, "30"),
-        (125, "120"),
+        (125, "125"),
+        (123.4, "120"),
+        (625.0000001, "625"),
+        (1.25e4, "1.25×10⁴"),
+        (1.2511e4, "1.3×10⁴"),
+        (0.0, "0"),
         (1e3, "10³"),
         (8e3, "8×10³"),
         (1.234e5, "1.2×10⁵"),
-        (9.96e3, "10⁴"),
+        (9.964e3, "10⁴"),
+        (9.96e3, "9.96×10³"),
+        (999.4, "10³"),
+        (999.6, "10³"),
         (0.05, "5×10⁻²"),
     ],
 )
-def test_doses_have_two_digits(dose: float, text: str) -> None:
+def test_doses_have_two_digits_or_the_three_that_they_have(dose: float, text: str) -> None:
     assert dose_text(dose) == text
 
 

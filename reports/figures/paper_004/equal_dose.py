@@ -151,16 +151,16 @@ def _curves(own: Sequence[Curve], metric: str, title: str, looks: Mapping[str, M
     def draw(ax: Axes) -> None:
         from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-        tops = []
-        for curve in own:
+        shown = [(curve, [_estimate(case, metric) for case in curve.cases]) for curve in own]
+        tops = [e.mean for _, found in shown for e in found if math.isfinite(e.mean)]
+        top = 100.0 if metric != RMSD else max(tops, default=1.0)
+        within = -0.03 * top, 1.06 * top
+        for curve, found in shown:
             look = looks[curve.family]
             x = [case.total for case in curve.cases]
-            found = [_estimate(case, metric) for case in curve.cases]
             for at, e in zip(x, found, strict=True):
-                if np.isfinite(e.low) and np.isfinite(e.high):
-                    ax.plot([at, at], [e.low, e.high], color=look.colour, linewidth=0.7, zorder=2)
+                words.draw_interval(ax, at, e, within, look.colour)
             means = [e.mean for e in found]
-            tops += [m for m in means if math.isfinite(m)]
             ax.plot(
                 x,
                 means,
@@ -173,9 +173,8 @@ def _curves(own: Sequence[Curve], metric: str, title: str, looks: Mapping[str, M
                 gid=curve.family,
                 zorder=3,
             )
-        top = 100.0 if metric != RMSD else max(tops, default=1.0)
         ax.set_xscale("log")
-        ax.set(ylim=(-0.03 * top, 1.06 * top), xlabel="Total dose (e⁻/Å²)")
+        ax.set(ylim=within, xlabel="Total dose (e⁻/Å²)")
         _decades(ax, [case.total for curve in own for case in curve.cases], FixedLocator, NullLocator)
         ax.yaxis.set_major_locator(MaxNLocator(5))
         ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])

@@ -185,6 +185,7 @@ def _panel(row: Row, metric: str) -> Panel:
         from matplotlib.ticker import MaxNLocator
 
         tops = [LEAST[metric]]
+        bars: list[tuple[float, Estimate, str]] = []
         marked: set[tuple[int, float]] = set()
         for nth, line in enumerate(row.lines):
             look = style.method(line.name, nth)
@@ -192,9 +193,7 @@ def _panel(row: Row, metric: str) -> Panel:
             at = np.array([row.labels.index(label) for label, _ in line.points], dtype=float)
             found = [estimate(case, metric) for _, case in line.points]
             means = np.array([e.mean for e in found])
-            for x, e in zip(at, found, strict=True):
-                if np.isfinite(e.low) and np.isfinite(e.high):
-                    ax.plot([x + shift] * 2, [e.low, e.high], color=look.colour, linewidth=0.8, zorder=2)
+            bars += [(x + shift, e, look.colour) for x, e in zip(at, found, strict=True)]
             ax.plot(
                 at + shift,
                 means,
@@ -230,6 +229,8 @@ def _panel(row: Row, metric: str) -> Panel:
             ylim=(-0.04 * top, top * (1.5 if named else 1.14)),
             xlabel=row.below,
         )
+        for x, e, colour in bars:
+            words.draw_interval(ax, x, e, ax.get_ylim(), colour)
         ax.set_xticks(range(len(row.labels)), _thinned(row.labels))
         ax.tick_params(axis="x", length=0)
         ax.yaxis.set_major_locator(MaxNLocator(4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from reports.figures.paper_004.cases import Case, Scanned
 from reports.figures.paper_004.volumes import WHITE
 from reports.published_multislice import CLASSIFICATION, N_ATOMS, QUANTITIES, RMSD, TRACING
 from reports.series import Collection
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 HEAD = ("", "Quantity", "n", "By", "Ours", "Interval", "Paper")
 """The columns of every table."""
@@ -122,8 +126,22 @@ def interval(cases: Sequence[Case]) -> str:
     n = f"{counts[0]} to {counts[-1]}" if counts[0] < counts[-1] else f"{counts[-1]}"
     return (
         f"Error bars: {100 * LEVEL:g} % Student interval of the mean over n = {n} noise replicates, where "
-        "there are several."
+        "there are several; a small triangle at the frame: it goes on, to where the table says."
     )
+
+
+def draw_interval(ax: Axes, x: float, found: Estimate, within: tuple[float, float], colour: str) -> None:
+    """An error bar at `x`, cut where it leaves the part `within` of the axis, with a triangle at that end."""
+    low, high = within
+    if not (np.isfinite(found.low) and np.isfinite(found.high)):
+        return
+    ends = np.clip((found.low, found.high), low, high)
+    ax.plot([x, x], ends, color=colour, linewidth=0.8, zorder=2, gid="interval")
+    for beyond, end, symbol in ((found.low < low, low, "v"), (found.high > high, high, "^")):
+        if beyond:
+            ax.plot(
+                x, end, marker=symbol, markersize=2.6, color=colour, clip_on=False, zorder=4, gid="goes on"
+            )
 
 
 def rows(collection: Collection, cases: Sequence[Case], *, light: str = "") -> tuple[Row, ...]:
