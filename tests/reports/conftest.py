@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -25,6 +26,7 @@ from datasets.store import DatasetStore
 from recon.base import Callback, Reconstruction, Reconstructor
 from reports.collect import collect
 from reports.figures import style
+from reports.figures.plate import Panel, Plate, compose
 from reports.payload import Payload
 from reports.report import write_report
 
@@ -101,6 +103,49 @@ def report(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def html(report: Path) -> str:
     """The text of the page."""
     return report.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def cache(root: Path) -> Path:
+    """Where what is made again for the figures of a paper is kept."""
+    return root / "again"
+
+
+@pytest.fixture(scope="session")
+def axes_of() -> Callable[[Plate, str], Axes]:
+    """The panel of a plate whose title begins so, drawn by itself."""
+
+    def draw(plate: Plate, title: str) -> Axes:
+        panel: Panel = next(p for p in plate.panels if p.title.startswith(title))
+        with style.paper():
+            figure, ax = plt.subplots()
+            panel.draw(ax)
+            plt.close(figure)
+        return ax
+
+    return draw
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`drawn` is each plate of a module's `KEYS`, for page and telephone; all but its `QUICK` are slow."""
+    if {"drawn", "plates"} <= set(metafunc.fixturenames):
+        keys, quick = metafunc.module.KEYS, metafunc.module.QUICK
+        layouts = [
+            pytest.param((key, where), marks=() if key in quick else pytest.mark.slow, id=f"{key}-{where}")
+            for key, where in itertools.product(keys, ("page", "telephone"))
+        ]
+        metafunc.parametrize("drawn", layouts, indirect=True)
+
+
+@pytest.fixture
+def drawn(request: pytest.FixtureRequest, plates: dict[str, Plate]) -> Iterator[tuple[Figure, bool]]:
+    """A plate, composed, and whether that was for a telephone."""
+    key, where = request.param
+    narrow = where == "telephone"
+    with style.paper():
+        figure = compose(plates[key].panels, narrow=narrow)
+        yield figure, narrow
+        plt.close(figure)
 
 
 @pytest.fixture(scope="session")

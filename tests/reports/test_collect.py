@@ -100,6 +100,7 @@ def test_answers_add_up(payload: Payload, data: xr.Dataset) -> None:
 
 
 def test_the_oracle_is_perfect_and_broken_always_fails(payload: Payload) -> None:
+    assert {"oracle", "broken", "hostile"} <= {row.method for row in payload.rows}
     for row in payload.rows:
         if row.method == "oracle":
             assert row.values["recall"].mean == 1

@@ -73,11 +73,17 @@ def test_a_changed_number_would_show(text: str) -> None:
 
 
 def test_methods_presets_and_datasets_on_the_page_exist(text: str) -> None:
-    for row in re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE):
+    methods = re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE)
+    presets = re.findall(r"dosebench run (\S+)", text)
+    datasets = re.findall(r"<!-- (?!end)\S+ ([^>]+) -->", text)
+    assert methods
+    assert presets
+    assert datasets
+    for row in methods:
         assert registry.get(row).label == row
-    for preset in re.findall(r"dosebench run (\S+)", text):
+    for preset in presets:
         assert preset in preset_names()
-    for names in re.findall(r"<!-- (?!end)\S+ ([^>]+) -->", text):
+    for names in datasets:
         assert [load_dataset(name).name for name in names.split()] == names.split()
 
 

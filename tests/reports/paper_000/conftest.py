@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
-from matplotlib.axes import Axes
 
 from benchmarks.grid import run
 from benchmarks.preset import PresetCard
-from reports.figures import style
 from reports.figures.paper_000 import (
     calibration,
     convergence,
@@ -22,7 +18,7 @@ from reports.figures.paper_000 import (
     localisation,
     strain_maps,
 )
-from reports.figures.plate import Panel, Plate
+from reports.figures.plate import Plate
 from reports.series import Collection, open_collection
 
 SHEET = """
@@ -69,12 +65,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cache(root: Path) -> Path:
-    """Where stages made again are kept."""
-    return root / "again"
-
-
-@pytest.fixture(scope="session")
 def collection(root: Path) -> Collection:
     """Both frames."""
     from reports.series import merged
@@ -89,18 +79,3 @@ def plates(collection: Collection, cache: Path) -> dict[str, Plate]:
     modules = (calibration, convergence, frames, strain_maps, geometry, localisation, dose)
     found = [module.plate(collection, cache) for module in modules]
     return {plate.key: plate for plate in found}
-
-
-@pytest.fixture(scope="session")
-def axes_of() -> Callable[[Plate, str], Axes]:
-    """The panel of a plate whose title begins so, drawn by itself."""
-
-    def draw(plate: Plate, title: str) -> Axes:
-        panel: Panel = next(p for p in plate.panels if p.title.startswith(title))
-        with style.paper():
-            figure, ax = plt.subplots()
-            panel.draw(ax)
-            plt.close(figure)
-        return ax
-
-    return draw

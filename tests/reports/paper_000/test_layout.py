@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import matplotlib.pyplot as plt
-import pytest
 from matplotlib.figure import Figure
 
-from reports.figures import style
-from reports.figures.plate import Plate, compose
+from reports.figures.plate import Plate
 
 KEYS = ("fig-1a", "fig-2", "fig-3", "fig-4", "fig-5", "fig-6", "fig-7")
+QUICK = ("fig-6", "fig-7")
+"""Drawn in every run of the tests, the others in the slow one."""
 
 
 def test_captions_name_what_was_imaged_and_what_the_paper_has(plates: dict[str, Plate]) -> None:
@@ -23,24 +21,6 @@ def test_captions_name_what_was_imaged_and_what_the_paper_has(plates: dict[str, 
         assert re.search(r"n = \d", plate.caption), key
         assert "nterval" in plate.caption
         assert len(plate.alt) > 40
-
-
-LAYOUTS = [
-    pytest.param(
-        pair, marks=() if pair[0] in ("fig-6", "fig-7") else pytest.mark.slow, id=f"{pair[0]}-{pair[1]}"
-    )
-    for pair in itertools.product(KEYS, (False, True))
-]
-
-
-@pytest.fixture(params=LAYOUTS)
-def drawn(request: pytest.FixtureRequest, plates: dict[str, Plate]) -> Iterator[tuple[Figure, bool]]:
-    """Each plate for a page and for a telephone."""
-    key, narrow = request.param
-    with style.paper():
-        figure = compose(plates[key].panels, narrow=narrow)
-        yield figure, narrow
-        plt.close(figure)
 
 
 def test_type_is_large_enough_and_nothing_overlaps_or_is_cut_off(

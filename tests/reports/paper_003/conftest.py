@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import yaml
 from ase import Atoms
-from matplotlib.axes import Axes
 
 from benchmarks.cells import Cell, counts_key
 from benchmarks.execute import Task, store_answer
@@ -25,9 +23,8 @@ from datasets.catalog import DatasetCard, load_structure
 from datasets.formats import write_atoms
 from datasets.structures import make_structure
 from recon.base import Reconstruction
-from reports.figures import style
 from reports.figures.paper_003 import alignment, alloy, defocus, rings, silicon, tilt_angles
-from reports.figures.plate import Panel, Plate
+from reports.figures.plate import Plate
 from reports.series import Collection, Series, open_collection
 
 DOSE = 1.7e4
@@ -161,12 +158,6 @@ def collection(root: Path) -> Collection:
 
 
 @pytest.fixture(scope="session")
-def cache(root: Path) -> Path:
-    """Where reconstructions made again are kept."""
-    return root / "again"
-
-
-@pytest.fixture(scope="session")
 def plates(collection: Collection, cache: Path) -> dict[str, Plate]:
     """Every plate by its key."""
     found = [*silicon.plates(collection, cache), alloy.sigesn(collection, cache)]
@@ -180,18 +171,3 @@ def plates(collection: Collection, cache: Path) -> dict[str, Plate]:
 def series_of(collection: Collection) -> Callable[[str], Series]:
     """The series of a name."""
     return lambda name: next(s for s in collection.series if s.name == name)
-
-
-@pytest.fixture(scope="session")
-def axes_of() -> Callable[[Plate, str], Axes]:
-    """The panel of a plate whose title begins so, drawn by itself."""
-
-    def draw(plate: Plate, title: str) -> Axes:
-        panel: Panel = next(p for p in plate.panels if p.title.startswith(title))
-        with style.paper():
-            figure, ax = plt.subplots()
-            panel.draw(ax)
-            plt.close(figure)
-        return ax
-
-    return draw

@@ -70,6 +70,7 @@ def test_a_failed_cell_counts_as_nothing_found(series_of: SeriesOf) -> None:
     with_failure = replace(series, cells=(broken, *own[1:]))
     after = {(a.species, a.rule): a for a in accuracy(with_failure, PLAIN, DOSE)}
     only = {(a.species, a.rule): a for a in accuracy(replace(series, cells=tuple(own[1:])), PLAIN, DOSE)}
+    assert before
     for at in before:
         assert after[at].identified.mean == pytest.approx(only[at].identified.mean / 2)
         assert after[at].rmsd.mean == pytest.approx(only[at].rmsd.mean)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import matplotlib.pyplot as plt
-import pytest
 from matplotlib.figure import Figure
 
-from reports.figures import style
-from reports.figures.plate import Plate, compose
+from reports.figures.plate import Plate
 
 KEYS = ("fig-1-si-208", "fig-2", "fig-3", "fig-4", "extended-fig-5", "extended-fig-6", "extended-fig-7")
+QUICK = ("fig-3",)
+"""Drawn in every run of the tests, the others in the slow one."""
 
 
 def test_captions_name_what_was_run_and_what_the_paper_has(plates: dict[str, Plate]) -> None:
@@ -30,22 +28,6 @@ def test_captions_name_what_was_run_and_what_the_paper_has(plates: dict[str, Pla
     assert plates["fig-1-si-208"].notes == (
         "si-tiny: the paper's doses of 8×10³ and 1.6×10⁵ e⁻/Å² are not among the results.",
     )
-
-
-LAYOUTS = [
-    pytest.param(pair, marks=() if pair[0] == "fig-3" else pytest.mark.slow, id=f"{pair[0]}-{pair[1]}")
-    for pair in itertools.product(KEYS, (False, True))
-]
-
-
-@pytest.fixture(params=LAYOUTS)
-def drawn(request: pytest.FixtureRequest, plates: dict[str, Plate]) -> Iterator[tuple[Figure, bool]]:
-    """Each plate for a page and for a telephone."""
-    key, narrow = request.param
-    with style.paper():
-        figure = compose(plates[key].panels, narrow=narrow)
-        yield figure, narrow
-        plt.close(figure)
 
 
 def test_type_is_large_enough_and_nothing_overlaps_or_is_cut_off(

@@ -74,7 +74,9 @@ def test_histograms_hold_every_ring_once(
 def test_share_in_order_is_that_of_the_counts(series_of: SeriesOf) -> None:
     """Two ways to the same number: the metric, and the histogram."""
     for method in ("paet-single", "paet-multi"):
-        for cell in series_of("silica").replicates(method, LOW):
+        cells = series_of("silica").replicates(method, LOW)
+        assert len(cells) == 2
+        for cell in cells:
             counts = mean_counts([cell])
             assert 100 * counts.heteroatomic.sum() / counts.n == pytest.approx(
                 ring_share([cell], "heteroatomic_rings").mean

@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 import yaml
 from ase import Atoms
-from matplotlib.axes import Axes
 
 from benchmarks.cells import Cell, counts_key
 from benchmarks.execute import Task, store_answer
@@ -30,9 +28,8 @@ from datasets.schema import make_measurement, pixel_axis
 from datasets.store import DatasetStore
 from datasets.structures import make_structure
 from recon.base import Reconstruction
-from reports.figures import style
 from reports.figures.paper_004 import convergence, equal_dose, grids, summary
-from reports.figures.plate import Panel, Plate
+from reports.figures.plate import Plate
 from reports.series import Collection, open_collection
 
 N_TILTS = 4
@@ -215,12 +212,6 @@ def collection(root: Path) -> Collection:
 
 
 @pytest.fixture(scope="session")
-def cache(root: Path) -> Path:
-    """Where what is gone through again is kept."""
-    return root / "again"
-
-
-@pytest.fixture(scope="session")
 def plates(collection: Collection, cache: Path) -> dict[str, Plate]:
     """Every plate by its key."""
     found: list[Plate] = []
@@ -239,18 +230,3 @@ def plates(collection: Collection, cache: Path) -> dict[str, Plate]:
         made = draw(collection, cache)
         found += made if isinstance(made, list) else [made]
     return {plate.key: plate for plate in found}
-
-
-@pytest.fixture(scope="session")
-def axes_of() -> Callable[[Plate, str], Axes]:
-    """The panel of a plate whose title begins so, drawn by itself."""
-
-    def draw(plate: Plate, title: str) -> Axes:
-        panel: Panel = next(p for p in plate.panels if p.title.startswith(title))
-        with style.paper():
-            figure, ax = plt.subplots()
-            panel.draw(ax)
-            plt.close(figure)
-        return ax
-
-    return draw
