@@ -116,6 +116,8 @@ def import_measurement(
         "defocus": defocus,
     }
     attributes = _attributes(state, stored, given)
+    if reciprocal_pixel_size is None:
+        reciprocal_pixel_size = stored.attributes.get("reciprocal_pixel_size")
     counts = arrange_counts(state, stored, MODALITIES[modality].dims, axes, gain, offset)
     coords = arrange_coordinates(
         state,

@@ -20,8 +20,16 @@ from datasets.schema import MODALITIES, OPTICS_ATTRS, SCHEMA_VERSION
 RASTER = ("scan_y", "scan_x")
 """The axes of a scan as files store it, for the one axis `scan` of the schema, row by row."""
 
-NAMED_ATTRIBUTES = ("dose_per_area", "pixel_size", "background", "elements", *OPTICS_ATTRS)
-"""Attributes of a measurement that a file of named arrays may hold, in the units of `datasets.schema`."""
+NAMED_ATTRIBUTES = (
+    "dose_per_area",
+    "pixel_size",
+    "reciprocal_pixel_size",
+    "background",
+    "elements",
+    *OPTICS_ATTRS,
+)
+"""Attributes of a measurement that a file of named arrays may hold, in the units of `datasets.schema`; the
+pixel size of patterns [1/Å] becomes that of their coordinates."""
 
 MARKERS = ("modality", "schema_version", "dose_total", "import_notes")
 """Names that our own exports hold beside these; `dose_total` follows from the dose and is not read back."""
@@ -189,13 +197,20 @@ def named_arrays(
     known = {chosen, *_COORDINATES, *NAMED_ATTRIBUTES, *MARKERS, *beside}
     return StoredArray(
         values=np.asarray(load(chosen)),
-        axes=kind.dims if named else None,
+        axes=_stored_axes(kind.dims, len(shapes.get(chosen, ()))) if named else None,
         coords=coords,
         attributes=attributes,
         beside=beside,
         ignored=tuple(sorted(set(shapes) - known)),
         exported="schema_version" in schema_names,
     )
+
+
+def _stored_axes(dims: tuple[str, ...], ndim: int) -> tuple[str, ...]:
+    """The axes of an array named `counts`: the schema's, or those with a scan of two."""
+    if "scan" not in dims or ndim == len(dims):
+        return dims
+    return tuple(name for dim in dims for name in (RASTER if dim == "scan" else (dim,)))
 
 
 def _check_version(path: str, version: float) -> None:

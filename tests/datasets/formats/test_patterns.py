@@ -206,6 +206,23 @@ def test_a_file_that_names_everything_needs_no_option(tmp_path, taken):
         import_measurement(tmp_path / "d.npz", modality="4dstem", flip="scan_y")
 
 
+def test_a_scan_of_two_axes_may_be_called_counts(tmp_path, taken):
+    np.savez(
+        tmp_path / "d.npz",
+        counts=series(),
+        theta=[-30.0, 30.0],
+        pixel_size=0.5,
+        reciprocal_pixel_size=STEP,
+        dose_per_area=DOSE,
+        background=0,
+        elements=["Cu", "Au"],
+        energy_eV=300e3,
+        semiangle_mrad=SEMIANGLE,
+        defocus=-200,
+    )
+    same(import_measurement(tmp_path / "d.npz", modality="4dstem"), taken(series()))
+
+
 BAD = [
     (
         {"reciprocal_pixel_size": 4.0},
