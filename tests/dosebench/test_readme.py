@@ -50,6 +50,25 @@ def test_the_example_data_imports(folder: Path, tiny_store: DatasetStore) -> Non
     assert (folder / "m.zarr").is_dir()
 
 
+def test_the_example_patterns_import(folder: Path) -> None:
+    """Patterns of a bright disc, as many electrons as the example's dose brings."""
+    example = next(block for block in blocks("python") if "reciprocal_pixel_size" in block)
+    assert len(example.strip().splitlines()) <= 5
+    rows, columns = np.indices((64, 64))
+    disc = np.clip(27.9 - np.hypot(rows - 31.5, columns - 33.0), 0, 1)
+    expected = np.broadcast_to(1e3 * 1.6**2 * disc / disc.sum(), (3, 4, 64, 64))
+    for tilt in range(20):
+        counts = np.random.default_rng(tilt).poisson(expected).astype(np.uint8)
+        np.save(f"tilt_{tilt:02d}.npy", counts)
+    np.savetxt("angles.txt", np.arange(-90, 90, 9.0))
+    exec(compile(example, str(README), "exec"), {})
+    command = next(line for line in commands() if line.startswith("dosebench import scan.npz"))
+    result = CliRunner().invoke(main, command.split()[1:])
+    assert result.exit_code == 0, result.output
+    assert "scan.zarr: 20 tilt × 12 scan × 64 ky × 64 kx" in result.output
+    assert "the beam is at row 31.5" in result.output
+
+
 def test_the_example_structure_is_simulated(folder: Path) -> None:
     example = next(block for block in blocks("yaml") if "from_file" in block)
     assert len(example.strip().splitlines()) <= 10
@@ -63,10 +82,17 @@ def test_the_example_structure_is_simulated(folder: Path) -> None:
     assert store.truth().get_chemical_formula() == "Pt32"
 
 
-@pytest.mark.parametrize("line", [line for line in blocks("sh")[1].splitlines() if line])
+def commands() -> list[str]:
+    """Every line of a shell block and every `command` in the text that begins with dosebench."""
+    text = README.read_text(encoding="utf-8")
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    inline = re.findall(r"`(dosebench [a-z]+ [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return [line for line in [*lines, *inline] if line.startswith("dosebench ") and "--help" not in line]
+
+
+@pytest.mark.parametrize("line", commands())
 def test_every_command_line_parses(line: str) -> None:
     words = re.sub(r"#.*", "", line).replace('"', "").split()
-    assert words[0] == "dosebench"
     command = main.commands[words[1]]
     assert command.make_context(words[1], words[2:], resilient_parsing=False).params
 
