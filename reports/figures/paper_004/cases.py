@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.cells import CellResult
 from benchmarks.summary import mean_interval
@@ -90,11 +91,22 @@ class Case:
 
     def score(self, metric: str) -> Estimate:
         """RMSD [pm], or any other metric in %, over the replicates."""
-        values = np.array([c.scores.get(metric, math.nan) for c in self.cells], dtype=np.float64)
-        if metric == RMSD:
-            return Estimate(*mean_interval(values, 0.0, None))
-        high = None if metric.startswith("tracing") else 100.0
-        return Estimate(*mean_interval(100 * values, 0.0, high)) if len(values) else NONE
+        values = self._values(metric)
+        high = None if metric == RMSD or metric.startswith("tracing") else 100.0
+        return Estimate(*mean_interval(values, 0.0, high)) if len(values) else NONE
+
+    def bar(self, metric: str) -> Estimate:
+        """The mean with the ends of an error bar: of two replicates their values, for a Student interval
+        of two reaches 13 standard errors to either side; of more that interval.
+        """
+        values = self._values(metric)
+        if len(values) != 2 or not np.isfinite(values).all():
+            return self.score(metric)
+        return Estimate(float(values.mean()), float(values.min()), float(values.max()), 2)
+
+    def _values(self, metric: str) -> npt.NDArray[np.float64]:
+        factor = 1.0 if metric == RMSD else 100.0
+        return np.array([factor * c.scores.get(metric, math.nan) for c in self.cells], dtype=np.float64)
 
     @property
     def stated(self) -> Stated | None:

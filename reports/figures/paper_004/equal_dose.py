@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ORDER = (*WAVE_METHODS, "poisson-ml", "fista", "resire", "genfire", "sirt", "fbp")
 """Families in the order of their colours."""
+DODGE = 1.05
+"""Families of methods stand beside one another at a dose, each by this factor further on."""
 LIGHT = "O"
 OXYGEN = (
     Criterion(metric=f"identified_{LIGHT}", value=0.95),
@@ -107,7 +109,8 @@ def plate(collection: Collection, cache: Path) -> Plate:
         caption=(
             f"{imaged}. Full lines: from diffraction patterns, out of focus; dashed: from annular images "
             "that the same electrons make of a finer scan in focus. Doses are totals over the series, "
-            f"{everything[0].scanned.series.n_images} times those per tilt. {words.interval(everything)} "
+            f"{everything[0].scanned.series.n_images} times those per tilt; methods at one dose are drawn "
+            f"side by side. {words.interval(everything)} "
             "Last panel: where a criterion is first met and stays met, interpolated in log dose. Cu–Au: "
             "tracing error ≤ 5 % and classification ≥ 95 %; oxygen: at least 95 % found and "
             f"named, and 95 % of what is called oxygen. Lines: {100 * LEVEL:g} % bootstrap interval over "
@@ -143,7 +146,7 @@ def curves(found: Sequence[Scanned]) -> list[Curve]:
 
 
 def _estimate(case: Case, metric: str) -> Estimate:
-    found = case.score(metric)
+    found = case.bar(metric)
     return percent_wrong(found) if metric == CLASSIFICATION else found
 
 
@@ -151,13 +154,15 @@ def _curves(own: Sequence[Curve], metric: str, title: str, looks: Mapping[str, M
     def draw(ax: Axes) -> None:
         from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+        apart = [DODGE ** (nth - (len(looks) - 1) / 2) for nth in range(len(looks))]
+        aside = dict(zip(looks, apart, strict=True))
         shown = [(curve, [_estimate(case, metric) for case in curve.cases]) for curve in own]
         tops = [e.mean for _, found in shown for e in found if math.isfinite(e.mean)]
         top = 100.0 if metric != RMSD else max(tops, default=1.0)
         within = -0.03 * top, 1.06 * top
         for curve, found in shown:
             look = looks[curve.family]
-            x = [case.total for case in curve.cases]
+            x = [case.total * aside[curve.family] for case in curve.cases]
             for at, e in zip(x, found, strict=True):
                 words.draw_interval(ax, at, e, within, look.colour)
             means = [e.mean for e in found]

@@ -168,7 +168,7 @@ def _dose_label(total: float) -> str:
 
 def estimate(case: Case, metric: str) -> Estimate:
     """What is drawn: of the classification its error."""
-    found = case.score(metric)
+    found = case.bar(metric)
     return percent_wrong(found) if metric == CLASSIFICATION else found
 
 
@@ -240,6 +240,9 @@ def _panel(row: Row, metric: str) -> Panel:
         if named:
             ax.legend(
                 loc="upper left",
+                frameon=True,
+                framealpha=0.85,
+                edgecolor="none",
                 borderaxespad=0.3,
                 borderpad=0,
                 handlelength=1.2,

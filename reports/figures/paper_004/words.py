@@ -124,9 +124,13 @@ def interval(cases: Sequence[Case]) -> str:
     if counts[-1] < 2:
         return "n = 1 noise replicate, so without an interval."
     n = f"{counts[0]} to {counts[-1]}" if counts[0] < counts[-1] else f"{counts[-1]}"
+    student = f"{100 * LEVEL:g} % Student interval of the mean over n = {n} noise replicates"
+    if counts[-1] == 2:
+        return f"n = {n} noise replicates, which error bars join where there are two; intervals in the table."
+    two = ", of two the line between them" if 2 in counts else ""
     return (
-        f"Error bars: {100 * LEVEL:g} % Student interval of the mean over n = {n} noise replicates, where "
-        "there are several; a small triangle at the frame: it goes on, to where the table says."
+        f"Error bars: {student}{two}, where there are several; a small triangle "
+        "at the frame: it goes on, to where the table says."
     )
 
 
