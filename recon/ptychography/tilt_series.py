@@ -93,6 +93,11 @@ class TiltSeries:
         density = self.scan.electrons / self.scan.scan_step**2
         return 4 * density * self.voxel**2 * self.n
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation that counting gives the derivative of the loss by a voxel, if all is seen."""
+        return math.sqrt(len(self) * self.curvature / self.n)
+
     def zeros(self) -> torch.Tensor:
         """An empty volume."""
         return torch.zeros((self.n,) * 3, dtype=self.dtype, device=self.device)
@@ -121,7 +126,9 @@ class TiltSeries:
             one = self.multislice.patterns(nothing, places.subset(slice(0, 1)))
             for some in counts.split(PIECE):
                 measured = some.to(self.device, self.dtype)
-                total += loss_and_slope(one.expand_as(measured).clone(), measured, loss)[0]
+                total += loss_and_slope(
+                    one.expand_as(measured).clone(), measured, loss, self.multislice.shift
+                )[0]
         return total
 
     def r_factor(self, volume: torch.Tensor) -> float:

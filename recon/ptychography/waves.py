@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recon.ptychography.losses import FAINTEST, Loss, loss_and_slope
+from recon.ptychography.losses import FAINTEST, SHIFT, Loss, loss_and_slope
 from recon.ptychography.places import Places
 from recon.ptychography.scan import Detector, Lens
 
@@ -90,6 +90,7 @@ class WindowedMultislice:
         # a grid point stands for a part of a pixel's area where the window is several periods wide
         self.share = electrons * detector.periods**2 / sum(len(points) for _, points in self.parts)
         self.size = (len(detector.ky), len(detector.kx))
+        self.shift = SHIFT * electrons / (self.size[0] * self.size[1])
         self._tails: dict[tuple[int, float, float], list[torch.Tensor]] = {}
         self._exact: dict[int, list[tuple[Points, torch.Tensor]]] = {}
 
@@ -178,7 +179,9 @@ class WindowedMultislice:
                 wave = torch.fft.ifft2(lowered, norm="ortho")
                 fars.append(self.far(self.through(windows, wave)[-1], tails))
             expected = self._expected(fars[0])
-            _, slope = loss_and_slope(expected.clone(), counts[some].to(self.device, self.real), loss)
+            _, slope = loss_and_slope(
+                expected.clone(), counts[some].to(self.device, self.real), loss, self.shift
+            )
             changes = [
                 2
                 * self.share
@@ -210,7 +213,7 @@ class WindowedMultislice:
         incoming = self.incoming(places, some)  # (n_modes, n or 1, W, W)
         waves = self.through(windows, incoming)
         far = self.far(waves[-1], self.tails(places, some, len(windows)))
-        value, slope = loss_and_slope(self._expected(far), counts, loss)
+        value, slope = loss_and_slope(self._expected(far), counts, loss, self.shift)
         total.loss += value
         wave = self._near(far, slope * self.share)
         gradient = torch.empty(windows.shape, dtype=self.real, device=self.device)

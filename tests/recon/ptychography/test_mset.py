@@ -58,6 +58,21 @@ def test_the_loss_falls_in_every_pass_and_a_run_can_be_stopped(measured: xr.Data
     assert np.all(np.diff(losses) < 0)
 
 
+def test_it_ends_by_itself_where_passes_change_nothing_but_noise(measured: xr.Dataset) -> None:
+    assert 6 < answer("mset[n_iter=80]", measured).stats["iterations"] < 80
+
+
+def test_a_sparse_volume_holds_less_between_the_atoms(measured: xr.Dataset, truth: Atoms) -> None:
+    far = []
+    for sparsity in (0.0, 1.0):
+        volume = answer(f"mset[n_iter=6,sparsity={sparsity}]", measured).volume
+        assert volume is not None
+        voxels = np.stack(np.meshgrid(*(volume[axis] for axis in "zyx"), indexing="ij"), axis=-1)[..., ::-1]
+        apart = np.min([np.linalg.norm(voxels - place, axis=-1) for place in truth.positions], axis=0)
+        far.append(float(volume.values[apart > 1.2].sum() / volume.values[apart < 0.8].sum()))
+    assert far[1] < 0.5 * far[0]
+
+
 def test_a_step_far_too_long_is_taken_back(measured: xr.Dataset, truth: Atoms, distances: Distances) -> None:
     found = answer("mset[n_iter=12,step=60.0]", measured)
     assert found.status is Status.OK

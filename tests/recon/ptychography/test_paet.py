@@ -42,7 +42,7 @@ def test_finds_every_atom(name: str, measured: xr.Dataset, truth: Atoms, distanc
 def test_images_that_need_no_alignment_may_be_aligned(
     measured: xr.Dataset, truth: Atoms, distances: Distances
 ) -> None:
-    found = answer("paet-single[n_iter=6,align=center_of_mass]", measured)
+    found = answer("paet-single[n_iter=12,align=center_of_mass]", measured)
     assert found.geometry is not None
     assert 0 < float(np.abs(found.geometry["shift_x"]).max()) < 0.6
     assert len(found.atoms) == len(truth)
