@@ -26,6 +26,8 @@ FloatArray = npt.NDArray[np.float64]
 
 AXES = ("ky", "kx", *RASTER)
 """Axes that can be flipped."""
+SURE = 5.0
+"""A beam has wandered if it is this many standard deviations from where it stands in most tilts."""
 FINE = 4
 """Points along each axis of a pixel that are followed where patterns turn by no multiple of 90°."""
 
@@ -127,7 +129,10 @@ def _centred(
     centres = np.array([find_centre(pattern, radius) for pattern in summed])
     away = np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
     target = centres[np.argmin(away)]
-    moves = np.rint(target - centres).astype(int)
+    # the centre of mass of N electrons in a disc is known to radius/(2 √N) along each axis
+    known = radius / (2 * np.sqrt(np.maximum(summed.sum(axis=(1, 2)), 1)))
+    off = target - centres
+    moves = np.where(np.abs(off) > SURE * known[:, None], np.rint(off), 0).astype(int)
     if moves.any():
         counts = np.stack([_moved(tilt, *move) for tilt, move in zip(counts, moves, strict=True)])
         note(f"patterns of a tilt moved by up to {np.abs(moves).max()} pixels, for the beam wanders")

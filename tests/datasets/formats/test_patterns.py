@@ -96,6 +96,13 @@ def test_a_wandering_beam_is_held_still(taken):
     assert "up to 3 pixels" in data.attrs["import_notes"][0]
 
 
+def test_noise_moves_no_patterns(taken):
+    """A hundred electrons a tilt say where the beam is to half a pixel."""
+    few = np.random.default_rng(1).binomial(series(), 0.017).astype(np.uint16)
+    data = taken(few, dose=0.017 * DOSE)
+    np.testing.assert_array_equal(data["counts"], few.reshape(data["counts"].shape))
+
+
 @pytest.mark.parametrize(
     "axes", ["ky", "kx", "scan_y", "scan_x", "ky,kx", "scan_x,ky", "scan_y,scan_x,ky,kx"]
 )
