@@ -30,6 +30,8 @@ ORDER = (*WAVE_METHODS, "poisson-ml", "fista", "resire", "genfire", "sirt", "fbp
 """Families in the order of their colours."""
 DODGE = 1.05
 """Families of methods stand beside one another at a dose, each by this factor further on."""
+LEAST_ERROR = 10.0
+"""Axes of errors [%] reach at least so far."""
 LIGHT = "O"
 OXYGEN = (
     Criterion(metric=f"identified_{LIGHT}", value=0.95),
@@ -158,7 +160,9 @@ def _curves(own: Sequence[Curve], metric: str, title: str, looks: Mapping[str, M
         aside = dict(zip(looks, apart, strict=True))
         shown = [(curve, [_estimate(case, metric) for case in curve.cases]) for curve in own]
         tops = [e.mean for _, found in shown for e in found if math.isfinite(e.mean)]
-        top = 100.0 if metric != RMSD else max(tops, default=1.0)
+        top = max(tops, default=1.0)
+        if metric != RMSD:  # what should be 100 is seen up to there, an error as far as it goes
+            top = min(max(top, LEAST_ERROR), 100.0) if metric in (TRACING, CLASSIFICATION) else 100.0
         within = -0.03 * top, 1.06 * top
         for curve, found in shown:
             look = looks[curve.family]
