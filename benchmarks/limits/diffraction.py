@@ -51,9 +51,11 @@ N_ITER = 15
 """Steps of the fit."""
 HALF_STEP = 0.02
 """Å that an atom is moved to either side for the derivative of its slices."""
-DENSE = 0.8
-"""Of a scan with smaller steps [Å] than this only so many positions are taken, each for several: what one of
-them tells is much as what the next one does."""
+PARTS = 4
+"""Probes closer than this part of their width tell much the same: of a scan with smaller steps so many
+positions are taken, each for several. The bound changes by 0.03 %; with 2.7 parts by 14 %."""
+VOXEL = 0.27
+"""Pixels of the wave [Å]: in those of 0.4 Å a fit of noise-free patterns tells less."""
 BEYOND = 2.5
 """An atom farther than this [Å] from the edge of the probe changes its pattern too little to count."""
 
@@ -87,7 +89,7 @@ class PatternLimit:
             elements=sorted(set(truth.symbols)),
             optics=series_module(card).optics(card),
         )
-        series = TiltSeries(measurement, Scan.of(measurement), slice_thickness=SLICE)
+        series = TiltSeries(measurement, Scan.of(measurement, VOXEL), slice_thickness=SLICE)
         elements = by_atomic_number(sorted(set(truth.symbols)))
         start = AtomModel(
             truth.positions,
@@ -142,7 +144,7 @@ class PatternLimit:
         total = np.zeros((3 * n, 3 * n))
         scan, multislice = self.series.scan, self.series.multislice
         reach = scan.lens.spread(0.0) / 2 + BEYOND
-        chosen, share = thinned(scan.positions, scan.scan_step)
+        chosen, share = thinned(scan.positions, scan.scan_step, scan.lens.spread(0.0) / PARTS)
         for tilt, rotation in enumerate(scan.rotations):
             turned = rotation.apply(self.model.positions)
             phases = torch.as_tensor(
@@ -181,11 +183,11 @@ class PatternLimit:
         return found
 
 
-def thinned(positions: FloatArray, step: float) -> tuple[npt.NDArray[np.intp], float]:
-    """The positions (n_scan, 2) that stand for all, `DENSE` apart or little more where their `step` is
-    smaller, and for how many each one stands.
+def thinned(positions: FloatArray, step: float, apart: float) -> tuple[npt.NDArray[np.intp], float]:
+    """The positions (n_scan, 2) that stand for all, at most `apart` [Å] where their `step` is no larger, and
+    for how many each one stands.
     """
-    stride = max(1, round(DENSE / step))
+    stride = max(1, int(apart / step + 1e-6))
     cells = np.rint((positions - positions.min(axis=0)) / step).astype(int)
     chosen = np.flatnonzero((cells % stride == 0).all(axis=1))
     return chosen, len(positions) / len(chosen)

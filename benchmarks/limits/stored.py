@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from benchmarks.limits.diffraction import PatternLimit
     from benchmarks.limits.problem import LimitProblem
 
-LIMIT_VERSION = 1
-"""Raised when the same dataset would get another limit."""
+LIMIT_VERSION = {"adf": 1, "hrtem": 1, "4dstem": 2}
+"""By modality; raised when the same dataset would get another limit."""
 
 MOST_ATOMS = {"adf": 1666, "4dstem": 300}
 """Atoms up to which a grid computes limits by itself, by modality: of ADF images exactly and in seconds per
@@ -37,7 +37,7 @@ log = logging.getLogger("dosebench")
 
 def limit_url(store: DatasetStore, dose: float, unknown: Sequence[str] = ()) -> str:
     """Where the limit of a dataset at `dose` [e⁻/Å² per image] is kept."""
-    key = content_key([LIMIT_VERSION, sorted(unknown)])
+    key = content_key([LIMIT_VERSION[store.card.imaging.modality], sorted(unknown)])
     return join(store.url, "limits", key, f"dose-{dose:.12g}")
 
 
@@ -89,7 +89,7 @@ def problem_of(store: DatasetStore) -> LimitProblem | PatternLimit:
 
 def limit_version(store: DatasetStore, dose: float) -> int | None:
     """By which version of the limit scores at `dose` are judged; None where none is stored."""
-    return LIMIT_VERSION if has_piece(limit_url(store, dose)) else None
+    return LIMIT_VERSION[store.card.imaging.modality] if has_piece(limit_url(store, dose)) else None
 
 
 def prepare(card: DatasetCard, doses: Sequence[float], root: str | None, *, progress: bool = True) -> None:

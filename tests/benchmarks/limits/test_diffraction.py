@@ -92,8 +92,8 @@ def test_background_raises_it(limit: PatternLimit) -> None:
 def test_a_dense_scan_is_thinned() -> None:
     axis = pixel_axis(8, 0.4)
     positions = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
-    chosen, share = thinned(positions, 0.4)
+    chosen, share = thinned(positions, 0.4, 1.0)
     assert len(chosen) == 16
     assert share == 4
     assert np.allclose(np.diff(np.unique(positions[chosen, 0])), 0.8)
-    assert thinned(2 * positions, 0.8)[1] == 1
+    assert thinned(2 * positions, 0.8, 1.0)[1] == 1

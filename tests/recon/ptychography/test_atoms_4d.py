@@ -60,7 +60,8 @@ def test_closer_than_the_volume_it_starts_from(
         method.reconstruct(measured, rng=np.random.default_rng(0), callback=callback)
         for method, callback in (
             (MSET(n_iter=4), None),
-            (Atoms4D(slice_thickness=1.6), lambda number, _: numbers.append(number)),
+            # in the pixels and slices that the counts were made in
+            (Atoms4D(slice_thickness=1.6, voxel=None), lambda number, _: numbers.append(number)),
         )
     )
     assert numbers == list(range(1, len(numbers) + 1))  # those of the start and of both stages
