@@ -96,5 +96,14 @@ def _make(method: MSET, measurement: xr.Dataset, rng: np.random.Generator) -> Pa
     if published:
         mset_published(series, method.n_iter, step=method.step, loss=LOSS, callback=told)
     else:
-        mset(series, method.n_iter, step=method.step, loss=LOSS, rng=rng, tv=method.tv, callback=told)
+        mset(
+            series,
+            method.n_iter,
+            step=method.step,
+            loss=LOSS,
+            rng=rng,
+            sparsity=method.sparsity,
+            tv=method.tv,
+            callback=told,
+        )
     return Passes(np.array(losses) / losses[0], np.diff(times), torch.get_num_threads())
