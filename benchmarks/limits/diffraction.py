@@ -6,8 +6,8 @@ a covariance below F⁻¹. I are the noise-free patterns themselves, the derivat
 `recon.ptychography` through atoms whose profiles were fitted to them, multiple scattering included. Profiles,
 angles, probe and positions of the scan are taken as known, which makes the bound the lowest.
 
-Floor: how far from the truth that fit puts the atoms when there is no noise, because pixels of 0.4 Å hold
-no more than a few Gaussians of an atom, and vibration is no blur. It belongs to the model of `atoms-4d`, not
+Floor: how far from the truth that fit puts the atoms when there is no noise, because pixels hold no
+more than a few Gaussians of an atom, and vibration is no blur. It belongs to the model of `atoms-4d`, not
 to physics.
 
 Cost of a probe with n atoms in its window: 3 n waves through the slices behind each atom, and a product of
@@ -55,7 +55,8 @@ PARTS = 4
 """Probes closer than this part of their width tell much the same: of a scan with smaller steps so many
 positions are taken, each for several. The bound changes by 0.03 %; with 2.7 parts by 14 %."""
 VOXEL = 0.27
-"""Pixels of the wave [Å]: in those of 0.4 Å a fit of noise-free patterns tells less."""
+"""Pixels of the wave [Å]: of `cuau-150-4d` the fit leaves 17 % of what the particle changes, with pixels of
+0.4 Å 34 %."""
 BEYOND = 2.5
 """An atom farther than this [Å] from the edge of the probe changes its pattern too little to count."""
 
