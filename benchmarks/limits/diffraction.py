@@ -4,7 +4,8 @@ The counts of a pattern are Poisson, so that what they tell of the positions of 
 F = D Σ ∂I ∂Iᵀ / I over all pixels, probes and tilts, at D electrons per Å²; no unbiased estimate of them has
 a covariance below F⁻¹. I are the noise-free patterns themselves, the derivatives those of the multislice of
 `recon.ptychography` through atoms whose profiles were fitted to them, multiple scattering included. Profiles,
-angles, probe and positions of the scan are taken as known, which makes the bound the lowest.
+angles, probe and positions of the scan are taken as known, which makes the bound the lowest. What the
+derivatives are worth, `python -m benchmarks.limits.pattern_derivatives DATASET` measures.
 
 Floor: how far from the truth that fit puts the atoms when there is no noise, because pixels hold no
 more than a few Gaussians of an atom, and vibration is no blur. It belongs to the model of `atoms-4d`, not
@@ -167,11 +168,28 @@ class PatternLimit:
                 total[np.ix_(index, index)] += share * (weighted @ weighted.T)
         return total
 
-    def _changes(self, turned: FloatArray, matrix: FloatArray) -> list[Change]:
-        """For each atom, by how much the phases around it change as it moves along x, y and z [rad/Å]."""
+    def derivatives(self, tilt: int, atom: int) -> FloatArray:
+        """How the patterns of a tilt per unit dose change as an atom moves along x, y and z of that tilt,
+        (3, n_scan, pixels) [1/Å].
+        """
+        scan, multislice = self.series.scan, self.series.multislice
+        turned = scan.rotations[tilt].apply(self.model.positions)
+        drawn = slice_grid(self.series).draw(turned, self.model.phases, self.model.widths)
+        places = self.series.places[tilt]
+        field = places.transmission(torch.as_tensor(drawn))
+        change = self._changes(turned[atom : atom + 1], np.eye(3), np.array([atom]))
+        found = [tangents(multislice, field, places, n, change) for n in range(len(scan.positions))]
+        return np.stack(found, axis=1) * scan.scan_step**2 / scan.electrons
+
+    def _changes(
+        self, turned: FloatArray, matrix: FloatArray, atoms: npt.NDArray[np.intp] | None = None
+    ) -> list[Change]:
+        """For each of the `atoms`, at first all, by how much the phases around it change as it moves along x,
+        y and z [rad/Å].
+        """
         grid, model = slice_grid(self.series), self.model
         found = []
-        for atom, place in enumerate(turned):
+        for atom, place in zip(range(len(turned)) if atoms is None else atoms, turned, strict=True):
             parts = []
             for axis in range(3):
                 step = HALF_STEP * matrix[:, axis]

@@ -8,6 +8,7 @@ import torch
 from ase import Atoms
 
 from benchmarks.limits.diffraction import PatternLimit, thinned, unexplained
+from benchmarks.limits.pattern_derivatives import agreements
 from datasets.errors import InputError
 from datasets.schema import make_measurement, pixel_axis
 from recon.ptychography.atom_fit import AtomModel, fit_atoms, slice_grid
@@ -97,3 +98,23 @@ def test_a_dense_scan_is_thinned() -> None:
     assert share == 4
     assert np.allclose(np.diff(np.unique(positions[chosen, 0])), 0.8)
     assert thinned(2 * positions, 0.8, 1.0)[1] == 1
+
+
+def test_derivatives_agree_with_those_of_patterns_made_by_the_model_and_not_of_others(
+    limit: PatternLimit,
+) -> None:
+    series, model, tilt = limit.series, limit.model, 2
+
+    def patterns(
+        turned: np.ndarray[tuple[int, ...], np.dtype[np.float64]], stretch: float = 1.0
+    ) -> np.ndarray:  # type: ignore[type-arg]
+        drawn = slice_grid(series).draw(turned, stretch * model.phases, model.widths)
+        return series.multislice.patterns(torch.as_tensor(drawn), series.places[tilt]).numpy() / DOSE
+
+    same = list(agreements(limit, patterns, tilt, [0, 1]))
+    assert [(one.atom, one.axis) for one in same] == [(0, "x"), (0, "y"), (1, "x"), (1, "y")]
+    for one in same:
+        assert one.information == pytest.approx(1, abs=0.03)
+        assert one.correlation == pytest.approx(1, abs=0.01)
+    weaker = next(agreements(limit, lambda turned: patterns(turned, 0.5), tilt, [0]))
+    assert weaker.information > 2
