@@ -36,6 +36,7 @@ from datasets.store import DatasetStore
 from recon.atoms.classify import by_atomic_number
 from recon.ptychography.atom_fit import AtomModel, fit_atoms, slice_grid
 from recon.ptychography.atom_potential import gaussian_widths, phase_integrals
+from recon.ptychography.places import Places
 from recon.ptychography.scan import Scan
 from recon.ptychography.tangents import Change, tangents
 from recon.ptychography.tilt_series import TiltSeries
@@ -148,12 +149,7 @@ class PatternLimit:
         reach = scan.lens.spread(0.0) / 2 + BEYOND
         chosen, share = thinned(scan.positions, scan.scan_step, scan.lens.spread(0.0) / PARTS)
         for tilt, rotation in enumerate(scan.rotations):
-            turned = rotation.apply(self.model.positions)
-            phases = torch.as_tensor(
-                slice_grid(self.series).draw(turned, self.model.phases, self.model.widths)
-            )
-            places = self.series.places[tilt]
-            field = places.transmission(phases)
+            turned, places, field = self._tilted(tilt)
             changes = self._changes(turned, rotation.as_matrix())
             for probe in chosen:
                 y, x = scan.positions[probe]
@@ -173,13 +169,17 @@ class PatternLimit:
         (3, n_scan, pixels) [1/Å].
         """
         scan, multislice = self.series.scan, self.series.multislice
-        turned = scan.rotations[tilt].apply(self.model.positions)
-        drawn = slice_grid(self.series).draw(turned, self.model.phases, self.model.widths)
-        places = self.series.places[tilt]
-        field = places.transmission(torch.as_tensor(drawn))
+        turned, places, field = self._tilted(tilt)
         change = self._changes(turned[atom : atom + 1], np.eye(3), np.array([atom]))
         found = [tangents(multislice, field, places, n, change) for n in range(len(scan.positions))]
         return np.stack(found, axis=1) * scan.scan_step**2 / scan.electrons
+
+    def _tilted(self, tilt: int) -> tuple[FloatArray, Places, torch.Tensor]:
+        """At a tilt: the positions (n, 3) [Å] of the model, the probes, and the field that they meet."""
+        turned = self.series.scan.rotations[tilt].apply(self.model.positions)
+        drawn = slice_grid(self.series).draw(turned, self.model.phases, self.model.widths)
+        places = self.series.places[tilt]
+        return turned, places, places.transmission(torch.as_tensor(drawn))
 
     def _changes(
         self, turned: FloatArray, matrix: FloatArray, atoms: npt.NDArray[np.intp] | None = None
