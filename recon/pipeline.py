@@ -154,13 +154,7 @@ class TomographicReconstructor(Reconstructor):
         except InputError as problem:
             # too few counts to align by: a fact about these data, not a mistake of the user
             return Reconstruction(Atoms(), status=Status.ERROR, message=str(problem))
-        projector = make_projector(geometry, oversample=self.oversample, device=self.device)
-        if self.blur == "fit" and alignment.widths is not None:
-            projector = BlurredProjector(projector, excess_blur(alignment.widths))
-        projections, subtracted = (
-            torch.as_tensor(part).to(projector.dtype).to(projector.device) for part in (images, background)
-        )
-        found = self.volume_with_background(projector, projections, subtracted, record)
+        projector, projections, found = self._solve(images, background, geometry, alignment, record)
         stats = {
             "iterations": float(record.iterations),
             "r_factor": r_factor(projector.forward(found), projections),
@@ -182,6 +176,32 @@ class TomographicReconstructor(Reconstructor):
         stats["seconds"] = time.perf_counter() - start
         stats["peak_memory"] = peak_memory()
         return Reconstruction(atoms, volume, status, status.sentence, stats, alignment.as_dataset())
+
+    def volume_of(self, measurement: xr.Dataset, *, callback: Callback | None = None) -> xr.DataArray:
+        """The volume of `measurement` (z, y, x) [electron], not traced. Raises `InputError` where its images
+        cannot be aligned.
+        """
+        measurement = annular_images(measurement)
+        images, background, geometry, alignment, _ = self._prepare(measurement, Geometry.of(measurement))
+        _, _, found = self._solve(images, background, geometry, alignment, _Record(callback))
+        return _with_coordinates(found, geometry)
+
+    def _solve(
+        self,
+        images: FloatArray,
+        background: FloatArray,
+        geometry: Geometry,
+        alignment: Alignment,
+        record: _Record,
+    ) -> tuple[Projector, torch.Tensor, torch.Tensor]:
+        """The projector, the projections and the volume that explains them."""
+        projector = make_projector(geometry, oversample=self.oversample, device=self.device)
+        if self.blur == "fit" and alignment.widths is not None:
+            projector = BlurredProjector(projector, excess_blur(alignment.widths))
+        projections, subtracted = (
+            torch.as_tensor(part).to(projector.dtype).to(projector.device) for part in (images, background)
+        )
+        return projector, projections, self.volume_with_background(projector, projections, subtracted, record)
 
     def _prepare(
         self, measurement: xr.Dataset, geometry: Geometry

@@ -1,0 +1,61 @@
+"""The reconstructor `unet`: a volume, redrawn by the U-Net of neural tomogram augmentation, traced as any
+other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+import torch
+from ase import Atoms
+
+from recon.atoms.classify import Classify
+from recon.atoms.from_volume import atoms_from_volume
+from recon.neural.augmented import AugmentedReconstructor, evaluate
+from recon.neural.grid import Frame, Volume
+from recon.neural.tiling import tiled
+from recon.neural.unet import MULTIPLE, UNet3D
+from recon.neural.weights import load_weights
+from recon.project.projector import resolve_device
+
+
+@dataclass(frozen=True)
+class UNetAugmentation(AugmentedReconstructor):
+    """Neural tomogram augmentation: a volume redrawn as Gaussian atoms by a 3D U-Net, then traced and
+    classified.
+
+    Trained on linear images of families of structures that the datasets reported on do not belong to
+    (`recon.neural.training.corpus`).
+    """
+
+    name: ClassVar[str] = "unet"
+    reference: ClassVar[str] = "Lee, Jeong & Yang, Nature Communications 12, 1962 (2021)"
+
+    classify: Classify = "mixture"
+    """Which maxima are atoms, and of which species (`recon.atoms.classify`)."""
+    min_height: float = 0.02
+    """The least height of a maximum, relative to the greatest of the redrawn volume."""
+
+    def redraw(self, volume: Volume) -> Volume:
+        """(1, z, y, x): the density as Gaussian atoms."""
+        device = resolve_device(self.device)
+        network = _network(self.weights or self.name)
+        return tiled(
+            lambda patch, where: evaluate(network, (patch,), device), volume, channels=1, multiple=MULTIPLE
+        )
+
+    def trace(self, drawn: Volume, volume: Volume, frame: Frame, elements: list[str]) -> Atoms:
+        """The maxima of the density, told apart as in any other volume."""
+        shown = frame.with_coordinates(drawn[0])
+        return atoms_from_volume(shown, elements, min_height=self.min_height, method=self.classify)
+
+
+@cache
+def _network(weights: str) -> torch.nn.Module:
+    """The network with `weights`, ready to be asked."""
+    state, card = load_weights(weights)
+    network = UNet3D(base=int(card["network"]["base"]))
+    network.load_state_dict(state)
+    return network.eval()

@@ -1,0 +1,81 @@
+"""What the volume networks share as reconstructors: a start gives a volume, the network redraws it, atoms
+are traced.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from ase import Atoms
+
+from datasets.errors import InputError
+from datasets.schema import check_measurement
+from recon import registry
+from recon.base import Callback, Reconstruction, Reconstructor, Status
+from recon.memory import peak_memory
+from recon.neural.grid import Frame, Volume, to_grid
+from recon.pipeline import TomographicReconstructor
+
+
+@dataclass(frozen=True)
+class AugmentedReconstructor(Reconstructor):
+    """From an ADF tilt series to atoms by way of a volume that a trained network has redrawn.
+
+    `start` is the tomographic reconstructor whose volume the network is given, and whose alignment is kept;
+    `weights` are shipped ones or the file of own ones, by default those of the method's name; `device`, a
+    PyTorch device or "auto".
+    """
+
+    start: str = "mlem"
+    weights: str | None = None
+    device: str = "auto"
+
+    @abstractmethod
+    def redraw(self, volume: Volume) -> Volume:
+        """(channels, z, y, x): what the network makes of `volume` (z, y, x) on the networks' grid."""
+
+    @abstractmethod
+    def trace(self, drawn: Volume, volume: Volume, frame: Frame, elements: list[str]) -> Atoms:
+        """The atoms in what was `drawn` of `volume`."""
+
+    def _starter(self) -> TomographicReconstructor:
+        found = registry.get(self.start)
+        if not isinstance(found, TomographicReconstructor):
+            raise InputError(f"{self.name} starts from a tomographic reconstructor, {self.start!r} is none")
+        return found
+
+    def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
+        """Whether the reconstructor that it starts from supports this measurement."""
+        return self._starter().supports(measurement)
+
+    def reconstruct(
+        self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
+    ) -> Reconstruction:
+        """The atoms of `measurement`, with the volume that they were traced in."""
+        check_measurement(measurement)
+        begin = time.perf_counter()
+        first = self._starter().reconstruct(measurement, rng=rng, callback=callback)
+        if first.status.failed or first.volume is None:
+            return first
+        volume, frame = to_grid(first.volume)
+        drawn = self.redraw(volume)
+        atoms = self.trace(drawn, volume, frame, list(measurement.attrs["elements"]))
+        stats = {**first.stats, "seconds": time.perf_counter() - begin, "peak_memory": peak_memory()}
+        status = Status.OK if np.isfinite(drawn).all() else Status.NONFINITE
+        shown = frame.with_coordinates(drawn[-1])
+        return Reconstruction(atoms, shown, status, status.sentence, stats, first.geometry)
+
+
+def evaluate(network: torch.nn.Module, inputs: tuple[Any, ...], device: torch.device) -> torch.Tensor:
+    """`network` without gradients, in the memory layout that convolutions like best."""
+    network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    with torch.inference_mode():
+        moved = (part.to(device, memory_format=torch.channels_last_3d) for part in inputs)
+        answer: torch.Tensor = network(*moved)
+    return answer

@@ -1,0 +1,106 @@
+"""What volume networks are trained to: the Gaussian atoms of the truth, and of PANN also what any structure
+obeys.
+
+All are means over a batch, relative to the truth's own power in it, so that a sparse patch counts as much as
+a full one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from recon.neural.grid import SIGMA, VOXEL
+
+NEAR = 0.8
+"""Radius [Å] of a ball that cannot hold two atoms: the shortest bond, of Si and O, is 1.6 Å long."""
+FLOOR = 0.002
+"""Mean square of a target below which a patch counts as one with that: empty patches must not weigh
+infinitely.
+"""
+
+
+def augmentation_loss(answer: torch.Tensor, density: torch.Tensor, occupancy: torch.Tensor) -> torch.Tensor:
+    """Of a U-Net: the mean squared error of the density (batch, 1, z, y, x) over its power."""
+    del occupancy
+    return _relative(answer, density)
+
+
+@dataclass(frozen=True)
+class PhysicsLoss:
+    """Of PANN's first stage: errors of occupancy and density, and what their physics says, weighed.
+
+    `projection`: sums of the density along a random direction normal to y, as a tilted image shows them;
+    `atomicity`: where there is occupancy, it is that of whole atoms; `distance`: no ball of radius `NEAR`
+    holds more than one. Positivity is the network's own. The weights are our choice
+    (`recon.neural.res_unet`).
+    """
+
+    density: float = 1.0
+    occupancy: float = 1.0
+    projection: float = 0.2
+    atomicity: float = 0.2
+    distance: float = 0.2
+
+    def __call__(self, answer: torch.Tensor, density: torch.Tensor, occupancy: torch.Tensor) -> torch.Tensor:
+        """`answer` (batch, 2, z, y, x): occupancy and density; the truth (batch, 1, z, y, x) each."""
+        occupied, dense = answer[:, :1], answer[:, 1:]
+        return (
+            self.density * _relative(dense, density)
+            + self.occupancy * _relative(occupied, occupancy)
+            + self.projection * projection_error(dense, density)
+            + self.atomicity * atomicity_error(occupied)
+            + self.distance * crowding(occupied)
+        )
+
+
+def _relative(answer: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    axes = tuple(range(1, truth.ndim))
+    power = truth.square().mean(dim=axes).clamp_min(FLOOR)
+    return ((answer - truth).square().mean(dim=axes) / power).mean()
+
+
+def projection_error(answer: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """The relative error of projections (batch, 1, z, y, x) along a direction drawn anew by the global
+    generator.
+    """
+    angle = float(torch.rand(()) * torch.pi)
+    cos, sin = torch.cos(torch.tensor(angle)), torch.sin(torch.tensor(angle))
+    turn = torch.tensor(
+        [[cos, 0, sin, 0], [0, 1, 0, 0], [-sin, 0, cos, 0]], dtype=answer.dtype, device=answer.device
+    )
+    size = list(answer.shape)
+    grid = nn.functional.affine_grid(turn.expand(size[0], 3, 4), size, align_corners=False)
+    both = torch.stack([answer, truth])
+    seen = [nn.functional.grid_sample(part, grid, align_corners=False).sum(dim=2) for part in both]
+    return _relative(seen[0] / size[2], seen[1] / size[2])
+
+
+def atomicity_error(occupancy: torch.Tensor) -> torch.Tensor:
+    """How far the occupancy is from that of whole atoms.
+
+    A Gaussian of height one has 2√2 ∫o² = ∫o, a smear of less height has not: what is left of that near
+    every point, over the power. It is zero for any arrangement of atoms that do not overlap.
+    """
+    left = _near(2**1.5 * occupancy.square() - occupancy, 5)
+    whole = _near(occupancy, 5)
+    return left.square().mean() / whole.square().mean().clamp_min(FLOOR)
+
+
+def crowding(occupancy: torch.Tensor) -> torch.Tensor:
+    """How much more than one atom there is in a ball of radius `NEAR`, mean square over the voxels, times
+    100.
+    """
+    half = int(NEAR / VOXEL)
+    steps = torch.arange(-half, half + 1, device=occupancy.device) * VOXEL
+    ball = (steps[:, None, None] ** 2 + steps[:, None] ** 2 + steps**2 <= NEAR**2).to(occupancy.dtype)
+    inside = nn.functional.conv3d(occupancy, ball[None, None], padding=half) * VOXEL**3
+    atoms = inside / ((2 * torch.pi) ** 1.5 * SIGMA**3)
+    return 100 * torch.relu(atoms - 1).square().mean()
+
+
+def _near(volume: torch.Tensor, width: int) -> torch.Tensor:
+    """The mean over a cube of `width` voxels around each voxel."""
+    return nn.functional.avg_pool3d(volume, width, stride=1, padding=width // 2)
