@@ -208,6 +208,48 @@ def reconstruct(measurement: str, name: str, out: str, volume: str | None, seed:
 
 
 @main.command()
+@click.argument("name")
+@click.option("--corpus", "url", help="Where the corpus is, or is made. [default: $DOSEBENCH_DATA or ./data]")
+@click.option(
+    "--samples", "n_samples", type=int, default=1536, show_default=True, help="Volumes in the corpus."
+)
+@click.option("--steps", "n_steps", type=int, help="Steps of the optimiser.  [default: the network's]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and patches.")
+@click.option("--out", type=click.Path(path_type=Path), default="trained", show_default=True, help="Folder.")
+@click.option("--bfloat16", is_flag=True, help="Faster on CUDA and on processors with bfloat16 matrix units.")
+@click.option("--device", default="auto", show_default=True, help="A PyTorch device, or auto.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def train(
+    name: str,
+    url: str | None,
+    n_samples: int,
+    n_steps: int | None,
+    seed: int,
+    out: Path,
+    bfloat16: bool,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Train network NAME (unet, pann-volumes) on a corpus, which is made where it is missing. Stopped, it
+    resumes.
+    """
+    from datasets.store import data_root
+    from dosebench.training import train_network
+
+    train_network(
+        name,
+        url=url or data_root(),
+        n_samples=n_samples,
+        n_steps=n_steps,
+        seed=seed,
+        out=out,
+        bfloat16=bfloat16,
+        device=device,
+        quiet=quiet,
+    )
+
+
+@main.command()
 @click.argument("answer")
 @click.argument("truth")
 @click.option("--cutoff", type=float, help="Matching cutoff [Å]. [default: 1.0]")
