@@ -29,6 +29,8 @@ BUILT_IN = {
     "resire-fourier": "recon.tomography.resire_fourier:RESIREFourier",
     "genfire": "recon.tomography.genfire:GENFIRE",
     "poisson-ml": "recon.atoms.likelihood:PoissonML",
+    "unet": "recon.neural.augmentation:UNetAugmentation",
+    "pann": "recon.neural.pann:PANN",
     "mset": "recon.ptychography.mset:MSET",
     "sset": "recon.ptychography.mset:SSET",
     "paet-multi": "recon.ptychography.paet:PtychographicAET",

@@ -102,8 +102,11 @@ class Series:
         object.__setattr__(self, "record", {k: float(v) for k, v in asdict(self.acquisition).items()})
 
 
-def make_series(atoms: Atoms, acquisition: Acquisition, rng: np.random.Generator) -> Series:
-    """The counts of `acquisition` on `atoms`, which are centred on the origin.
+def make_series(
+    atoms: Atoms, acquisition: Acquisition, rng: np.random.Generator, *, absent: bool = False
+) -> Series:
+    """The counts of `acquisition` on `atoms`, which are centred on the origin; with `absent`, those of the
+    background alone, as if the particle had been missed.
 
     The dose in the attributes is the one at which the heaviest species, with the cross-section of
     `datasets.imaging.linear`, would count as many electrons.
@@ -130,6 +133,8 @@ def make_series(atoms: Atoms, acquisition: Acquisition, rng: np.random.Generator
         images[tilt] = gaussian_atoms(positions, (1 - took.halo) * weights, width, axis)
         if took.halo:
             images[tilt] += gaussian_atoms(positions, took.halo * weights, 3 * width, axis)
+    if absent:
+        images[:] = 0
     counts = rng.poisson(np.maximum(images, 0) * took.pixel_size**2 + level)
     heaviest = int(atoms.numbers.max())
     measurement = make_measurement(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -20,7 +20,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from datasets.corpus.families import TEST, TRAIN, VALIDATION, draw
-from datasets.corpus.series import Acquisition, make_series
+from datasets.corpus.series import Acquisition, Series, make_series
 from datasets.errors import InputError
 from datasets.pieces import has_piece, join, read_piece, write_piece
 from recon import registry
@@ -34,6 +34,9 @@ STARTS = {"mlem": 0.4, "fista": 0.3, "genfire": 0.2, "resire": 0.1}
 """What the volumes are reconstructed by, and how often."""
 VALIDATION_SHARE = 0.08
 TEST_SHARE = 0.12
+EMPTY = "nothing"
+"""The family of empty samples; it trains."""
+EMPTY_EVERY = 24
 VERSION = 1
 
 FloatArray = npt.NDArray[np.float64]
@@ -69,16 +72,34 @@ def make_sample(seed: int, number: int) -> Sample:
     start = str(rng.choice(list(STARTS), p=list(STARTS.values())))
     atoms = draw(family, structure)
     series = make_series(atoms, Acquisition.draw(rng), np.random.default_rng(counting))
+    return _reconstructed(series, family, start)
+
+
+def make_empty(seed: int, number: int) -> Sample:
+    """Sample `number` of those that hold nothing but the noise of a background: no atom is to be found
+    there.
+    """
+    structure, acquiring, counting = np.random.SeedSequence([VERSION, seed, number, 1]).spawn(3)
+    rng = np.random.default_rng(acquiring)
+    start = str(rng.choice(list(STARTS), p=list(STARTS.values())))
+    acquisition = Acquisition.draw(rng)
+    acquisition = replace(acquisition, background=acquisition.background or float(rng.uniform(0.05, 1)))
+    series = make_series(
+        draw("packing", structure), acquisition, np.random.default_rng(counting), absent=True
+    )
+    return _reconstructed(replace(series, atoms=series.atoms[:0], electrons=np.empty(0)), EMPTY, start)
+
+
+def _reconstructed(series: Series, family: str, start: str) -> Sample:
     reconstructor = registry.get(start)
     assert isinstance(reconstructor, TomographicReconstructor)
     volume, frame = to_grid(reconstructor.volume_of(series.measurement))
-    heights = series.electrons * frame.scale / (2 * np.pi * SIGMA**2) ** 1.5
     cube, corner = _cube(volume, frame)
     return Sample(
         cube.astype(np.float16),
-        frame.index(atoms.positions) - corner,
-        heights,
-        atoms.numbers.astype(np.int64),
+        frame.index(series.atoms.positions) - corner,
+        series.electrons * frame.scale / (2 * np.pi * SIGMA**2) ** 1.5,
+        series.atoms.numbers.astype(np.int64),
         family,
         start,
         series.record | {"density": frame.density},
@@ -100,29 +121,45 @@ def _cube(
 
 
 def make_corpus(url: str, n_samples: int, *, seed: int = 0, workers: int = 1, progress: bool = True) -> None:
-    """Make the shards of the first `n_samples` that are missing at `url`; whole shards only."""
+    """Make the shards of the first `n_samples` that are missing at `url`, whole shards only, and one of empty
+    samples for every `EMPTY_EVERY` of them.
+    """
     if n_samples < PER_SHARD:
         raise InputError(f"a corpus has at least {PER_SHARD} samples, not {n_samples}")
-    missing = [k for k in range(n_samples // PER_SHARD) if not has_piece(_shard(url, seed, k))]
+    missing = [shard for shard in _shards(n_samples) if not has_piece(_shard_url(url, seed, shard))]
     bar = tqdm(total=len(missing), desc="corpus", unit="shard", disable=None if progress else True)
     with bar, ProcessPoolExecutor(max_workers=workers) as pool:
-        for _ in pool.map(partial(_make_shard, url, seed), missing):
+        for _ in pool.map(partial(make_shard, url, seed), missing):
             bar.update()
 
 
-def _make_shard(url: str, seed: int, shard: int) -> None:
-    numbers = range(shard * PER_SHARD, (shard + 1) * PER_SHARD)
-    write_piece(_shard(url, seed, shard), _pack([make_sample(seed, number) for number in numbers]))
+Shard = tuple[str, int]
+"""`particles` or `empty`, and a number."""
 
 
-def _shard(url: str, seed: int, shard: int) -> str:
-    return join(url, f"corpus-{VERSION}-{seed}", f"shard-{shard:05d}")
+def _shards(n_samples: int) -> list[Shard]:
+    n = n_samples // PER_SHARD
+    return [("particles", k) for k in range(n)] + [("empty", k) for k in range(-(-n // EMPTY_EVERY))]
+
+
+def make_shard(url: str, seed: int, shard: Shard) -> None:
+    """Make one shard and store it at `url`."""
+    kind, k = shard
+    make = make_sample if kind == "particles" else make_empty
+    samples = [make(seed, number) for number in range(k * PER_SHARD, (k + 1) * PER_SHARD)]
+    write_piece(_shard_url(url, seed, shard), _pack(samples))
+
+
+def _shard_url(url: str, seed: int, shard: Shard) -> str:
+    return join(url, f"corpus-{VERSION}-{seed}", f"{shard[0]}-{shard[1]:05d}")
 
 
 def read_corpus(url: str, n_samples: int, *, seed: int = 0) -> Iterator[Sample]:
-    """The samples that `make_corpus` left at `url`, in order; `InputError` where a shard is missing."""
-    for shard in range(n_samples // PER_SHARD):
-        at = _shard(url, seed, shard)
+    """The samples that `make_corpus` left at `url`, in order, the empty ones last; `InputError` where a
+    shard is missing.
+    """
+    for shard in _shards(n_samples):
+        at = _shard_url(url, seed, shard)
         if not has_piece(at):
             raise InputError(f"{at}: this part of the corpus has not been made; make the corpus first")
         yield from _unpack(read_piece(at))

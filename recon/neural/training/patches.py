@@ -64,7 +64,8 @@ def _cut(sample: Sample, edge: int, rng: np.random.Generator) -> _Part:
     index[:, mirrored] = EDGE - 1 - index[:, mirrored]
     scale = float(np.exp(rng.uniform(-RESCALE, RESCALE)))
     whole = np.ascontiguousarray(whole * scale)
-    centre = rng.uniform(0, EDGE, 3) if rng.random() < ELSEWHERE else index[rng.integers(len(index))]
+    anywhere = rng.random() < ELSEWHERE or not len(index)
+    centre = rng.uniform(0, EDGE, 3) if anywhere else index[rng.integers(len(index))]
     corner = np.rint((centre + rng.uniform(-edge / 4, edge / 4, 3) - edge / 2) / COARSE).astype(int) * COARSE
     corner = np.clip(corner, 0, (EDGE - edge) // COARSE * COARSE)
     cut = tuple(slice(c, c + edge) for c in corner)

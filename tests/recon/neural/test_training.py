@@ -12,7 +12,7 @@ from datasets.errors import InputError
 from recon.neural.grid import gaussian_volume
 from recon.neural.res_unet import COARSE
 from recon.neural.training import corpus
-from recon.neural.training.corpus import EDGE, Sample, make_corpus, make_sample, read_corpus
+from recon.neural.training.corpus import EDGE, Sample, make_corpus, make_empty, make_sample, read_corpus
 from recon.neural.training.losses import augmentation_loss
 from recon.neural.training.patches import draw_patches, whole_sample
 from recon.neural.training.volumes import Settings, train
@@ -29,6 +29,12 @@ def toy(seed: int) -> Sample:
     clean = gaussian_volume(index, heights, (EDGE, EDGE, EDGE))
     noisy = clean * 0.6 + 0.2 * rng.random(clean.shape)
     return Sample(noisy.astype(np.float16), index, heights, np.full(40, 79), "packing", "fista", {})
+
+
+def empty(number: int) -> Sample:
+    """Noise."""
+    noise = np.random.default_rng(number).random((EDGE,) * 3).astype(np.float16)
+    return Sample(noise, np.empty((0, 3)), np.empty(0), np.empty(0, dtype=int), corpus.EMPTY, "mlem", {})
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +59,31 @@ def test_a_sample_is_in_the_middle_and_in_its_units() -> None:
 def test_the_corpus_comes_back_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "PER_SHARD", 2)
     monkeypatch.setattr(corpus, "make_sample", lambda seed, number: toy(number))
+    monkeypatch.setattr(corpus, "make_empty", lambda seed, number: empty(number))
     url = str(tmp_path)
-    corpus._make_shard(url, 0, 0)
+    corpus.make_shard(url, 0, ("particles", 0))
     with pytest.raises(InputError, match="has not been made"):
         list(read_corpus(url, 4))
-    corpus._make_shard(url, 0, 1)
+    corpus.make_shard(url, 0, ("particles", 1))
+    corpus.make_shard(url, 0, ("empty", 0))
     found = list(read_corpus(url, 4))
-    for number, sample in enumerate(found):
+    assert [sample.family for sample in found] == ["packing"] * 4 + [corpus.EMPTY] * 2
+    for number, sample in enumerate(found[:4]):
         expected = toy(number)
         np.testing.assert_array_equal(sample.volume, expected.volume)
         np.testing.assert_allclose(sample.index, expected.index, atol=1e-5)
         assert sample.family == expected.family
     with pytest.raises(InputError, match="at least 2"):
         make_corpus(url, 1)
+
+
+def test_an_empty_sample_holds_noise_and_no_atoms() -> None:
+    sample = make_empty(3, 0)
+    assert len(sample.index) == len(sample.heights) == len(sample.numbers) == 0
+    assert sample.volume.any()
+    batch = draw_patches([sample], 2, 24, np.random.default_rng(0))
+    assert not batch.density.any()
+    assert not batch.occupancy.any()
 
 
 def test_patches_show_the_truth_that_they_cut(samples: list[Sample]) -> None:
