@@ -408,13 +408,13 @@ def report(names: tuple[str, ...], structures: bool, out: Path | None, root: str
 
 
 @main.command()
-@click.argument("number", type=click.Choice(["000", "003", "004"]))
+@click.argument("number", type=click.Choice(["000", "001", "002", "003", "004"]))
 @click.option(
     "--scale",
     type=click.Choice(["small", "full"]),
     default="small",
     show_default=True,
-    help="What to run: small siblings (presets graphene-smoke, paper-003-small, paper-004-small and "
+    help="What to run: small siblings (presets graphene-smoke, neural, paper-003-small, paper-004-small and "
     "phase-contrast), or specimens as large as the paper's (graphene and graphene-series, paper-003, "
     "paper-004).",
 )
