@@ -11,8 +11,8 @@ from benchmarks.provenance import software
 from datasets.errors import InputError, unknown_name
 from datasets.structures.workspace import available_threads
 from recon.neural.training.corpus import make_corpus
+from recon.neural.training.descent import Settings
 from recon.neural.training.recipes import RECIPES, train_volumes
-from recon.neural.training.volumes import Settings
 
 
 def train_network(

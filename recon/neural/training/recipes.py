@@ -19,8 +19,9 @@ from recon.neural.grid import SIGMA, VOXEL
 from recon.neural.res_unet import ResUNet3D
 from recon.neural.training import corpus
 from recon.neural.training.corpus import Sample
+from recon.neural.training.descent import Settings, train
 from recon.neural.training.losses import PhysicsLoss, augmentation_loss
-from recon.neural.training.volumes import Loss, Settings, train
+from recon.neural.training.volumes import Augmentation, Loss
 from recon.neural.unet import UNet3D
 from recon.neural.weights import save_weights
 
@@ -84,9 +85,8 @@ def train_volumes(
     torch.manual_seed(settings.seed)
     network = recipe.make(**recipe.sizes)
     checkpoint = out / f"{name}.checkpoint"
-    curve = train(
-        network, recipe.loss, training, validation, settings, checkpoint=checkpoint, progress=progress
-    )
+    problem = Augmentation(recipe.loss, training, validation)
+    curve = train(network, problem, settings, checkpoint=checkpoint, progress=progress)
     best = min(range(len(curve.validation)), key=curve.validation.__getitem__)
     card = {
         "name": name,

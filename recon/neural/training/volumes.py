@@ -1,174 +1,55 @@
-"""Training of the networks that turn volumes into atoms: Adam, cosine decay, validation on a family of its
-own.
-
-A run is determined by its settings: the patches of step k are drawn from (seed, k), so that a run that was
-stopped goes on as if it had not been. The weights kept are those with the least validation loss. On CUDA,
-and where a CPU multiplies bfloat16 matrices in hardware, `precision=bfloat16` halves the time and more;
-weights are float32 always.
+"""What the volume networks learn: volumes of the corpus in, Gaussian atoms out, on a validation family of
+its own.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
-from datasets.errors import InputError
 from recon.neural.res_unet import COARSE, ResUNet3D
 from recon.neural.training.corpus import Sample
 from recon.neural.training.patches import Patches, draw_patches, whole_sample
-from recon.project.projector import resolve_device
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Of an answer (batch, channels, z, y, x), given the density and the occupancy that are true."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How long and how: `n_steps` of `batch` patches of `edge` voxels, at a `rate` that decays as a cosine.
+@dataclass
+class Augmentation:
+    """Patches of `training` samples, judged on whole `validation` samples (`descent.Problem`)."""
 
-    Every `check_every` steps the validation loss is taken; after `patience` checks without a better one it
-    ends.
-    """
-
-    n_steps: int = 10_000
-    batch: int = 4
-    edge: int = 40
-    rate: float = 1e-3
-    check_every: int = 500
-    patience: int = 6
-    seed: int = 0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    device: str = "auto"
+    loss_of: Loss
+    training: Sequence[Sample]
+    validation: Sequence[Sample]
+    held: Sequence[Patches] = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.edge % 8 or self.edge < 16:
-            raise InputError(f"patches have an edge of 16, 24, 32 … voxels, not {self.edge}")
+        self.held = [whole_sample(sample) for sample in self.validation]
 
+    def draw(self, n: int, edge: int, rng: np.random.Generator) -> Patches:
+        """`n` patches of `edge` voxels."""
+        return draw_patches(self.training, n, edge, rng)
 
-@dataclass(frozen=True)
-class Curve:
-    """The training and validation loss at the checks, and the processor seconds until then."""
-
-    steps: list[int]
-    training: list[float]
-    validation: list[float]
-    seconds: list[float]
-
-
-def train(
-    network: nn.Module,
-    loss: Loss,
-    training: Sequence[Sample],
-    validation: Sequence[Sample],
-    settings: Settings,
-    *,
-    checkpoint: Path,
-    progress: bool = True,
-) -> Curve:
-    """Train `network` in place, ending with its best weights; goes on from `checkpoint` where there is one.
-
-    `loss(answer, density, occupancy)`. Raises `InputError` for a checkpoint of other settings.
-    """
-    device = resolve_device(settings.device)
-    network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.n_steps, settings.rate / 100)
-    best: dict[str, Any] = {"loss": float("inf"), "weights": network.state_dict()}
-    curve, first = Curve([], [], [], []), 0
-    if checkpoint.exists():
-        kept = torch.load(checkpoint, weights_only=True, map_location=device)
-        if kept["settings"] != asdict(settings):
-            raise InputError(
-                f"{checkpoint}: belongs to a training with other settings; remove it to begin anew"
-            )
-        network.load_state_dict(kept["network"])
-        optimiser.load_state_dict(kept["optimiser"])
-        schedule.load_state_dict(kept["schedule"])
-        best, curve, first = kept["best"], Curve(**kept["curve"]), kept["step"]
-    held = [whole_sample(sample) for sample in validation]
-    spent = curve.seconds[-1] if curve.seconds else 0.0
-    begin, seen = time.process_time(), 0.0
-    bar = tqdm(
-        range(first, settings.n_steps),
-        initial=first,
-        total=settings.n_steps,
-        disable=None if progress else True,
-    )
-    for step in bar:
-        rng = np.random.default_rng([settings.seed, step])
-        torch.manual_seed(int(rng.integers(2**31)))
-        batch = draw_patches(training, settings.batch, settings.edge, rng)
-        network.train()
-        optimiser.zero_grad(set_to_none=True)
-        value = _loss(network, loss, batch, settings, device)
-        value.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        seen += float(value.detach())
-        if (step + 1) % settings.check_every and step + 1 < settings.n_steps:
-            continue
-        network.eval()
-        with torch.no_grad():
-            torch.manual_seed(settings.seed)
-            checked = float(np.mean([float(_loss(network, loss, part, settings, device)) for part in held]))
-        done = (step % settings.check_every) + 1
-        curve.steps.append(step + 1)
-        curve.training.append(seen / done)
-        curve.validation.append(checked)
-        curve.seconds.append(spent + time.process_time() - begin)
-        bar.set_postfix(training=f"{seen / done:.4f}", validation=f"{checked:.4f}")
-        seen = 0.0
-        if checked < best["loss"]:
-            best = {
-                "loss": checked,
-                "weights": {k: v.detach().cpu().clone() for k, v in network.state_dict().items()},
-            }
-        _save(
-            checkpoint,
-            {
-                "settings": asdict(settings),
-                "network": network.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-                "best": best,
-                "curve": asdict(curve),
-                "step": step + 1,
-            },
+    def loss(self, network: nn.Module, batch: Patches, device: torch.device) -> torch.Tensor:
+        """The loss of `network` on `batch`; what is not a convolution is done in float32."""
+        volume, density, occupancy = (
+            part.to(device, memory_format=torch.channels_last_3d)
+            for part in (batch.volume, batch.density, batch.occupancy)
         )
-        since = len(curve.validation) - 1 - int(np.argmin(curve.validation))
-        if since >= settings.patience:
-            break
-    network.load_state_dict(best["weights"])
-    network.eval()
-    return curve
-
-
-def _loss(
-    network: nn.Module, loss: Loss, batch: Patches, settings: Settings, device: torch.device
-) -> torch.Tensor:
-    """The loss of `network` on `batch`; what is not a convolution is done in float32."""
-    volume, density, occupancy = (
-        part.to(device, memory_format=torch.channels_last_3d)
-        for part in (batch.volume, batch.density, batch.occupancy)
-    )
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         if isinstance(network, ResUNet3D):
-            answer = network(volume, _on_patches(network.context(batch.whole.to(device)), batch))
+            answer = network(volume, on_patches(network.context(batch.whole.to(device)), batch))
         else:
             answer = network(volume)
-    return loss(answer.float(), density, occupancy)
+        with torch.autocast(device.type, enabled=False):
+            return self.loss_of(answer.float(), density, occupancy)
 
 
-def _on_patches(context: torch.Tensor, batch: Patches) -> torch.Tensor:
+def on_patches(context: torch.Tensor, batch: Patches) -> torch.Tensor:
     """The coarse features of each whole volume where its patch lies."""
     edge = batch.volume.shape[-1] // COARSE
     parts = []
@@ -176,11 +57,3 @@ def _on_patches(context: torch.Tensor, batch: Patches) -> torch.Tensor:
         z, y, x = (int(c) for c in corner)
         parts.append(features[:, z : z + edge, y : y + edge, x : x + edge])
     return torch.stack(parts)
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    torch.save(state, part)
-    os.replace(part, path)

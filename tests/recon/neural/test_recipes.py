@@ -14,8 +14,8 @@ from recon.base import Status
 from recon.neural.grid import gaussian_volume
 from recon.neural.training import corpus, recipes
 from recon.neural.training.corpus import EDGE, Sample
+from recon.neural.training.descent import Settings
 from recon.neural.training.recipes import RECIPES, train_volumes
-from recon.neural.training.volumes import Settings
 from recon.neural.weights import load_weights
 
 

@@ -13,9 +13,10 @@ from recon.neural.grid import gaussian_volume
 from recon.neural.res_unet import COARSE
 from recon.neural.training import corpus
 from recon.neural.training.corpus import EDGE, Sample, make_corpus, make_empty, make_sample, read_corpus
+from recon.neural.training.descent import Settings, train
 from recon.neural.training.losses import augmentation_loss
 from recon.neural.training.patches import draw_patches, whole_sample
-from recon.neural.training.volumes import Settings, train
+from recon.neural.training.volumes import Augmentation
 from recon.neural.unet import UNet3D
 
 SETTINGS = Settings(n_steps=6, batch=2, edge=16, check_every=2, rate=3e-3, device="cpu")
@@ -106,7 +107,7 @@ def test_a_stopped_training_ends_where_a_whole_one_does(samples: list[Sample], t
 
     whole, stopped = network(), network()
     told = {"checkpoint": tmp_path / "whole", "progress": False}
-    curve = train(whole, augmentation_loss, samples[:3], samples[3:], SETTINGS, **told)
+    curve = train(whole, Augmentation(augmentation_loss, samples[:3], samples[3:]), SETTINGS, **told)
     calls = 0
 
     def interrupting(*parts: torch.Tensor) -> torch.Tensor:
@@ -118,15 +119,15 @@ def test_a_stopped_training_ends_where_a_whole_one_does(samples: list[Sample], t
 
     told["checkpoint"] = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        train(stopped, interrupting, samples[:3], samples[3:], SETTINGS, **told)
+        train(stopped, Augmentation(interrupting, samples[:3], samples[3:]), SETTINGS, **told)
     resumed = network()
-    found = train(resumed, augmentation_loss, samples[:3], samples[3:], SETTINGS, **told)
+    found = train(resumed, Augmentation(augmentation_loss, samples[:3], samples[3:]), SETTINGS, **told)
     assert found.steps == curve.steps == [2, 4, 6]
     np.testing.assert_allclose(found.validation, curve.validation, rtol=1e-5)
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value)
     with pytest.raises(InputError, match="other settings"):
-        train(network(), augmentation_loss, samples, samples, replace(SETTINGS, seed=1), **told)
+        train(network(), Augmentation(augmentation_loss, samples, samples), replace(SETTINGS, seed=1), **told)
 
 
 def test_learning_helps(samples: list[Sample], tmp_path: Path) -> None:
