@@ -135,15 +135,8 @@ def test_learning_helps(samples: list[Sample], tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = UNet3D(base=4)
     settings = replace(SETTINGS, n_steps=90, check_every=45, rate=1e-2, batch=4)
-    train(
-        network,
-        augmentation_loss,
-        samples[:3],
-        samples[3:],
-        settings,
-        checkpoint=tmp_path / "c",
-        progress=False,
-    )
+    problem = Augmentation(augmentation_loss, samples[:3], samples[3:])
+    train(network, problem, settings, checkpoint=tmp_path / "c", progress=False)
     held = whole_sample(toy(99))
     with torch.inference_mode():
         after = float(augmentation_loss(network(held.volume), held.density, held.occupancy))
