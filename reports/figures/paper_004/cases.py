@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from benchmarks.cells import CellResult
 from benchmarks.summary import mean_interval
-from datasets.catalog import FourDStemCard
+from datasets.catalog import AdfCard, FourDStemCard
 from datasets.errors import InputError
 from datasets.naming import parse_name
+from reports import position_error
 from reports.accuracy import NONE, Estimate
 from reports.published import same_dose
 from reports.published_multislice import FULL, RMSD, STATED, Stated
@@ -29,10 +30,15 @@ WHOLE = 89.0
 
 @dataclass(frozen=True)
 class Scanned:
-    """A 4D-STEM series and its acquisition."""
+    """A 4D-STEM series, or one of annular images, and its acquisition."""
 
     series: Series
-    imaging: FourDStemCard
+    imaging: FourDStemCard | AdfCard
+
+    @property
+    def annular(self) -> bool:
+        """Whether there are annular images alone, without patterns."""
+        return isinstance(self.imaging, AdfCard)
 
     @property
     def defocus(self) -> float:
@@ -42,7 +48,7 @@ class Scanned:
     @property
     def step(self) -> float:
         """Distance between probe positions [Å]."""
-        return self.imaging.scan_step
+        return self.imaging.pixel_size
 
     @property
     def tilt_range(self) -> float:
@@ -104,6 +110,12 @@ class Case:
             return self.score(metric)
         return Estimate(float(values.mean()), float(values.min()), float(values.max()), 2)
 
+    @property
+    def whole(self) -> bool:
+        """Whether recall and precision are high enough in the mean for an RMSD to be that of all atoms."""
+        least = 100 * position_error.WHOLE
+        return all(self.score(name).mean >= least for name in ("recall", "precision"))
+
     def _values(self, metric: str) -> npt.NDArray[np.float64]:
         factor = 1.0 if metric == RMSD else 100.0
         return np.array([factor * c.scores.get(metric, math.nan) for c in self.cells], dtype=np.float64)
@@ -134,19 +146,34 @@ def _same(stated: Stated, scanned: Scanned, total: float) -> bool:
 
 
 def scans(collection: Collection, elements: Sequence[str]) -> list[Scanned]:
-    """The 4D-STEM series of these elements without imperfections, of one structure: that with most series.
+    """The 4D-STEM series of these elements without imperfections, of one structure: that with most series;
+    after them those of annular images that have the same particle and tilts as one of them.
 
-    Raises `InputError` when there is none.
+    Raises `InputError` when there is no 4D-STEM series.
     """
     by_structure: dict[str, list[Scanned]] = {}
+    rings = []
     for series in collection.find(elements, only=True):
-        if isinstance(series.card.imaging, FourDStemCard):
+        imaging = series.card.imaging
+        if isinstance(imaging, FourDStemCard):
             found = by_structure.setdefault(series.card.structure.key(), [])
-            found.append(Scanned(series, series.card.imaging))
+            found.append(Scanned(series, imaging))
+        elif isinstance(imaging, AdfCard) and not series.linear:
+            rings.append(Scanned(series, imaging))
     if not by_structure:
         name = "cuau-150-4d" if "Cu" in elements else "bao-150-4d"
         raise InputError(f"no 4D-STEM series of {'–'.join(elements)} ({name}) is among the results")
-    return max(by_structure.values(), key=lambda group: (len(group), group[0].series.n_atoms))
+    chosen = max(by_structure.values(), key=lambda group: (len(group), group[0].series.n_atoms))
+    imaged = [(one.series.card.structure, one.imaging.tilts) for one in chosen]
+    return [*chosen, *(one for one in rings if (one.series.card.structure, one.imaging.tilts) in imaged)]
+
+
+def in_focus(found: Sequence[Scanned], family: str) -> list[Scanned]:
+    """Of the series in focus that on which a family of methods has answers: the finest of the 4D-STEM ones,
+    or where there is none annular images.
+    """
+    answered = [s for s in found if s.focused and s.method(family)]
+    return sorted(answered, key=lambda s: (s.annular, s.step))[:1]
 
 
 def cases(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from benchmarks.preset import DEFAULT_CRITERIA, Criterion
 from benchmarks.threshold import ABOVE, BELOW, LEVEL, Threshold, threshold
@@ -20,6 +18,7 @@ from reports.figures.paper_004 import words
 from reports.figures.paper_004.cases import BAO, CUAU, WAVE_METHODS, Case, Scanned, percent_wrong, scans
 from reports.figures.plate import Panel, Plate
 from reports.payload import Method
+from reports.position_error import WHOLE
 from reports.published_multislice import CLASSIFICATION, DECENT_DOSE, FULL, OXYGEN_DOSE, RMSD, TRACING
 from reports.series import Collection
 
@@ -32,6 +31,7 @@ DODGE = 1.05
 """Families of methods stand beside one another at a dose, each by this factor further on."""
 LEAST_ERROR = 10.0
 """Axes of errors [%] reach at least so far."""
+NEEDED = "total dose needed (e⁻/Å²)"
 LIGHT = "O"
 OXYGEN = (
     Criterion(metric=f"identified_{LIGHT}", value=0.95),
@@ -42,7 +42,9 @@ OXYGEN = (
 
 @dataclass(frozen=True)
 class Curve:
-    """One method on one series by dose: at least two doses, without that of no noise."""
+    """One method on one series by dose: at least two doses, without that of no noise. A dose at which it gave
+    no answer is one of them.
+    """
 
     scanned: Scanned
     method: str
@@ -55,15 +57,15 @@ class Curve:
         return self.family in WAVE_METHODS
 
     def needed(self, criteria: Sequence[Criterion]) -> Threshold:
-        """The dose per tilt at which all criteria are met and stay met."""
-        n = max(len(case.cells) for case in self.cases)
-        values = []
-        for criterion in criteria:
-            rows = np.full((n, len(self.cases)), math.nan)
-            for nth, case in enumerate(self.cases):
-                for replicate, cell in enumerate(case.cells):
-                    rows[replicate, nth] = cell.scores.get(criterion.metric, math.nan)
-            values.append(rows[None])
+        """The dose per tilt at which all criteria are met and stay met, from the replicates that every dose
+        has.
+        """
+        by_dose = [{c.cell.replicate: c.scores for c in case.cells} for case in self.cases]
+        shared = sorted(set.intersection(*(set(scores) for scores in by_dose)))
+        values = [
+            [[[scores[nth].get(one.metric, math.nan) for scores in by_dose] for nth in shared]]
+            for one in criteria
+        ]
         return threshold([case.dose for case in self.cases], values, criteria)
 
 
@@ -96,30 +98,29 @@ def plate(collection: Collection, cache: Path) -> Plate:
         ):
             panels.append(_curves(own, metric, title, looks))
     if own := particles.get("Ba–O"):
-        panels.append(_curves(own, OXYGEN[0].metric, "Ba–O: oxygen found and named (%)", looks))
+        for criterion, title in zip(OXYGEN, ("oxygen found and named", "named oxygen, rightly"), strict=True):
+            panels.append(_curves(own, criterion.metric, f"Ba–O: {title} (%)", looks))
     panels.append(_needed(particles, looks))
     everything = [case for own in particles.values() for curve in own for case in curve.cases]
-    imaged = "; ".join(
-        f"{words.scale(own[0].scanned)}, {words.acquisition([c.scanned for c in own])}"
-        for own in particles.values()
-    )
-    n = max(len(case.cells) for case in everything)
     return Plate(
         key="equal-dose",
         title="Beyond the paper: every method at equal dose",
         panels=tuple(panels),
         caption=(
-            f"{imaged}. Full lines: from diffraction patterns, out of focus; dashed: from annular images "
-            "that the same electrons make of a finer scan in focus. Doses are totals over the series, "
+            f"{'; '.join(_imaged(c.scanned for c in own) for own in particles.values())}. Full lines: from "
+            "diffraction patterns, out of focus; dashed: from annular images of a finer scan in focus, with "
+            "as many electrons on the specimen. Doses are totals over the series, "
             f"{everything[0].scanned.series.n_images} times those per tilt; methods at one dose are drawn "
-            f"side by side. {words.interval(everything)} "
+            f"side by side. {words.interval(everything)} RMSD: over the matched atoms; hollow where recall "
+            f"or precision is below {100 * WHOLE:g} %. {_options(collection, everything)}"
             "Last panel: where a criterion is first met and stays met, interpolated in log dose. Cu–Au: "
             "tracing error ≤ 5 % and classification ≥ 95 %; oxygen: at least 95 % found and "
-            f"named, and 95 % of what is called oxygen. Lines: {100 * LEVEL:g} % bootstrap interval over "
-            f"n = {n} replicate{'s' * (n > 1)} (of one none); arrows: below or above all doses run. Black "
-            "bars: what the paper states of MSET on its larger particles."
+            f"named, and 95 % of what is called oxygen. Lines: {100 * LEVEL:g} % bootstrap interval over the "
+            "replicates that all doses of a method have (n in the table, of one none); arrows: below or "
+            "above all doses run. Black bars: what the paper states of MSET on its larger particles."
         ),
-        alt="Tracing error, classification error, RMSD and oxygen found against total dose for every method; "
+        alt="Tracing error, classification error, RMSD, oxygen found and what is called oxygen against total "
+        "dose for every method; "
         "the dose that each needs on one axis.",
         notes=tuple(notes),
         rows=(*words.rows(collection, everything, light=LIGHT), *_threshold_rows(collection, particles)),
@@ -127,14 +128,15 @@ def plate(collection: Collection, cache: Path) -> Plate:
 
 
 def curves(found: Sequence[Scanned]) -> list[Curve]:
-    """Every method with at least two doses, on the series of the tilt range that has most of them; of the
-    series in focus annular methods take the finest, of the others the others the one with most doses.
+    """Every method with at least two doses, on the series of the tilt range that has most of them: annular
+    methods on the one in focus, the others on the one out of focus on which they have most doses.
     """
     by_range: dict[float, list[Curve]] = {}
     for scanned in found:
         for method in scanned.series.methods():
             family = parse_name(method)[0]
-            doses = [d for d in scanned.series.doses(method) if math.isfinite(d)]
+            ran = {c.cell.dose for c in scanned.series.cells if c.cell.reconstructor == method}
+            doses = sorted(dose for dose in ran if math.isfinite(dose))
             if len(doses) > 1 and (family in WAVE_METHODS) is not scanned.focused:
                 made = tuple(Case(scanned, family, method, dose, family) for dose in doses)
                 by_range.setdefault(scanned.tilt_range, []).append(Curve(scanned, method, family, made))
@@ -145,6 +147,20 @@ def curves(found: Sequence[Scanned]) -> list[Curve]:
     for curve in sorted(by_range[most], key=lambda c: (-len(c.cases), len(c.method))):
         chosen.setdefault(curve.family, curve)
     return sorted(chosen.values(), key=lambda c: ORDER.index(c.family) if c.family in ORDER else len(ORDER))
+
+
+def _options(collection: Collection, cases: Sequence[Case]) -> str:
+    """The names of methods that are not run with their defaults, as a sentence."""
+    given = {c.family: collection.names.get(c.method, c.method) for c in cases if c.method != c.family}
+    named = [f"{words.family_name(family)}: {name}" for family, name in given.items()]
+    return f"{', '.join(named)}. " if named else ""
+
+
+def _imaged(found: Iterable[Scanned]) -> str:
+    """What was imaged of a particle, and the scans of further series of the same tilts."""
+    first, *others = {scanned.series.name: scanned for scanned in found}.values()
+    whole = f"{words.scale(first)}, {words.acquisition([first])}"
+    return ", and ".join([whole, *(f"{s.series.name}, {words.scan_text(s)}" for s in others)])
 
 
 def _estimate(case: Case, metric: str) -> Estimate:
@@ -182,6 +198,20 @@ def _curves(own: Sequence[Curve], metric: str, title: str, looks: Mapping[str, M
                 gid=curve.family,
                 zorder=3,
             )
+            if metric == RMSD:
+                part = [nth for nth, case in enumerate(curve.cases) if not case.whole]
+                ax.plot(
+                    [x[nth] for nth in part],
+                    [means[nth] for nth in part],
+                    linestyle="",
+                    marker=style.MARKERS[look.symbol],
+                    markersize=3.4,
+                    markerfacecolor="white",
+                    markeredgecolor=look.colour,
+                    markeredgewidth=0.9,
+                    gid=f"hollow {curve.family}",
+                    zorder=3,
+                )
         ax.set_xscale("log")
         ax.set(ylim=within, xlabel="Total dose (e⁻/Å²)")
         _decades(ax, [case.total for curve in own for case in curve.cases], FixedLocator, NullLocator)
@@ -252,7 +282,7 @@ def _needed(particles: Mapping[str, Sequence[Curve]], looks: Mapping[str, Method
         ax.set_axisbelow(True)
 
     height = 0.17 * n_rows + 0.65
-    return Panel(draw, "Dose needed", height=(height, 1.3 * height))
+    return Panel(draw, "Dose needed", wide=6, height=(height, 1.3 * height))
 
 
 def _mark(ax: Axes, at: float, curve: Curve, found: Threshold, look: Method) -> None:
@@ -295,9 +325,7 @@ def _threshold_rows(collection: Collection, particles: Mapping[str, Sequence[Cur
             )
             stated = style.dose_text(paper) if curve.family == "mset" else ""
             value = _said(found.dose, images, ends)
-            rows.append(
-                (what, "total dose needed (e⁻/Å²)", str(found.n_replicates), name, value, interval, stated)
-            )
+            rows.append((what, NEEDED, str(found.n_replicates), name, value, interval, stated))
     return rows
 
 

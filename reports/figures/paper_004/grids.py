@@ -13,7 +13,7 @@ from ase.data import atomic_numbers
 from datasets.errors import InputError
 from reports.again import measurement_of
 from reports.figures.paper_004 import volumes, words
-from reports.figures.paper_004.cases import BAO, CUAU, Case, Scanned, cases, scans
+from reports.figures.paper_004.cases import BAO, CUAU, WAVE_METHODS, Case, Scanned, cases, in_focus, scans
 from reports.figures.plate import Panel, Plate
 from reports.figures.structures import bar_length
 from reports.published import same_dose
@@ -29,19 +29,20 @@ MOST_DOSES = 6
 
 def algorithms(collection: Collection, cache: Path) -> Plate:
     """Fig. 3: four algorithms in focus, without noise and over all tilts. Raises `InputError`."""
-    found = finest([s for s in scans(collection, CUAU) if s.focused and s.tilt_range == FULL])
-    chosen = [case for family in ALGORITHMS for case in cases(found, family)]
-    _needed(chosen, "cuau-150-4d[defocus=0,n_scan=64,scan_step=0.4] by mset, sset, resire or genfire")
+    found = [s for s in scans(collection, CUAU) if s.tilt_range == FULL]
+    chosen = [case for family in ALGORITHMS for case in cases(in_focus(found, family), family)]
+    by_waves = [case for case in chosen if case.family in WAVE_METHODS]
+    _needed(by_waves, "cuau-150-4d[defocus=0,n_scan=64,scan_step=0.4] by mset or sset")
     lacking = [f for f in ALGORITHMS if not any(case.family == f for case in chosen)]
     return _plate(
         collection,
         chosen,
-        [words.family_name(case.family) for case in chosen],
+        words.titles(chosen, [words.family_name(case.family) for case in chosen]),
         "fig-3",
         "Fig. 3: four algorithms in the ideal case",
         12 // max(len(chosen), 3),
-        "MSET and SSET see diffraction patterns, RESIRE and GENFIRE the annular images of the same scans",
-        notes=[f"{words.family_name(f)} has no answer on {chosen[0].scanned.series.name}." for f in lacking],
+        words.seen(chosen),
+        notes=[f"{words.family_name(f)} has no answer in focus." for f in lacking],
     )
 
 
@@ -105,8 +106,7 @@ def tilt_ranges(collection: Collection, cache: Path) -> Plate:
     ranges = sorted((s for s in found if s.step == step), key=lambda s: -s.tilt_range)
     chosen = cases(ranges, "mset")
     _needed(chosen, "cuau-150-4d[tilt_range=50] by mset")
-    same = len({case.total for case in chosen}) == 1
-    titles = [f"±{c.scanned.tilt_range:g}°{'' if same else f', {words.total_text(c.total)}'}" for c in chosen]
+    titles = words.titles(chosen, [f"±{case.scanned.tilt_range:g}°" for case in chosen])
     return _plate(
         collection, chosen, titles, "fig-6", "Fig. 6: tilt range", 12 // max(len(chosen), 3), "by MSET"
     )
@@ -121,12 +121,14 @@ def typical(collection: Collection, cache: Path) -> list[Plate]:
         except InputError:
             continue
         wedge = most_common([s.tilt_range for s in found])
-        by_wave = [s for s in found if s.tilt_range == wedge and not s.focused]
-        by_ring = finest([s for s in found if s.tilt_range == wedge and s.focused])
+        here = [s for s in found if s.tilt_range == wedge]
+        defocused = [s for s in here if not s.focused]
         chosen = [
             case
             for family in TYPICAL
-            for case in cases(by_ring if family == "resire" else by_wave, family, TYPICAL_DOSES)
+            for case in cases(
+                in_focus(here, family) if family == "resire" else defocused, family, TYPICAL_DOSES
+            )
         ]
         if not chosen:
             continue
@@ -139,7 +141,7 @@ def typical(collection: Collection, cache: Path) -> list[Plate]:
                 f"Fig. 7: {part} in typical conditions",
                 4 if len(chosen) > 4 else 12 // max(len(chosen), 3),
                 "the paper's MSET and SSET have 128 × 128 probes 0.4 Å apart at the same dose; ours, "
-                "out of focus, fewer. RESIRE sees annular images of a finer scan in focus",
+                f"out of focus, fewer. Here {words.seen(chosen)}",
             )
         )
     _needed(made, "cuau-150-4d[tilt_range=75] and bao-150-4d[tilt_range=75] at totals of 2e5 and 2e6 e⁻/Å²")
@@ -232,11 +234,6 @@ def central_pattern(case: Case) -> FloatArray:
     tilt = int(np.abs(measurement["theta"].values).argmin())
     probe = int(np.hypot(measurement["scan_x"].values, measurement["scan_y"].values).argmin())
     return np.asarray(measurement["counts"].values[tilt, probe], dtype=np.float64)
-
-
-def finest(found: Sequence[Scanned]) -> list[Scanned]:
-    """The series with the smallest step."""
-    return sorted(found, key=lambda s: s.step)[:1]
 
 
 def most_common(values: Sequence[float]) -> float:

@@ -14,8 +14,8 @@ from datasets.errors import InputError
 from reports.accuracy import Estimate
 from reports.figures import style
 from reports.figures.paper_004 import words
-from reports.figures.paper_004.cases import CUAU, Case, Scanned, cases, percent_wrong, scans
-from reports.figures.paper_004.grids import TYPICAL, finest, most_common
+from reports.figures.paper_004.cases import CUAU, Case, Scanned, cases, in_focus, percent_wrong, scans
+from reports.figures.paper_004.grids import TYPICAL, most_common
 from reports.figures.plate import Panel, Plate
 from reports.published_multislice import CLASSIFICATION, FULL, RMSD, SPARSE_DOSES, TRACING, TYPICAL_DOSES
 from reports.series import Collection
@@ -132,9 +132,7 @@ def _algorithms(found: Sequence[Scanned]) -> Row | None:
             (words.family_name(family), case)
             for family in TYPICAL
             for case in cases(
-                finest([s for s in here if s.focused])
-                if family == "resire"
-                else [s for s in here if not s.focused],
+                in_focus(here, family) if family == "resire" else [s for s in here if not s.focused],
                 family,
                 [total],
             )

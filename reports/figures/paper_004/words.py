@@ -10,9 +10,10 @@ import numpy as np
 
 from benchmarks.cells import HALF_SLAB
 from benchmarks.summary import LEVEL
+from datasets.catalog import AdfCard
 from reports.accuracy import Estimate
 from reports.figures import style
-from reports.figures.paper_004.cases import Case, Scanned
+from reports.figures.paper_004.cases import WAVE_METHODS, Case, Scanned
 from reports.figures.paper_004.volumes import WHITE
 from reports.published_multislice import CLASSIFICATION, N_ATOMS, QUANTITIES, RMSD, TRACING
 from reports.series import Collection
@@ -76,32 +77,77 @@ def scale(scanned: Scanned) -> str:
     return f"{series.scale}{told}"
 
 
+def scan_text(scanned: Scanned) -> str:
+    """How many probe positions there are, and how far apart."""
+    imaging = scanned.imaging
+    if isinstance(imaging, AdfCard):
+        return f"{imaging.n_pixels} × {imaging.n_pixels} pixels of {imaging.pixel_size:g} Å"
+    return f"{imaging.n_scan} × {imaging.n_scan} probes {imaging.scan_step:g} Å apart"
+
+
 def acquisition(found: Sequence[Scanned]) -> str:
     """The scan, defocus and tilt range of several series as one sentence."""
 
     def listed(values: Sequence[str]) -> str:
         return " or ".join(dict.fromkeys(values))
 
-    scan = listed([f"{s.imaging.n_scan} × {s.imaging.n_scan} probes {s.step:g} Å apart" for s in found])
+    scan = listed([scan_text(s) for s in found])
     defocus = listed([f"{defocus_text(s.defocus)}{' from focus' if s.defocus else ''}" for s in found])
     tilt = listed([f"±{s.tilt_range:g}°" for s in found])
     return f"{scan}, {defocus}, tilts over {tilt}"
+
+
+def seen(cases: Sequence[Case]) -> str:
+    """What the methods of several cases are given."""
+    waves = [family_name(case.family) for case in cases if case.family in WAVE_METHODS]
+    rings = {case.family: case.scanned for case in cases if case.family not in WAVE_METHODS}
+    by_scan: dict[str, list[str]] = {}
+    for family, scanned in rings.items():
+        by_scan.setdefault(scan_text(scanned), []).append(family_name(family))
+    told = [f"{' and '.join(dict.fromkeys(waves))} from diffraction patterns"] if waves else []
+    told += [f"{' and '.join(own)} from annular images in focus, {s}" for s, own in by_scan.items()]
+    return "; ".join(told)
+
+
+def titles(cases: Sequence[Case], texts: Sequence[str]) -> list[str]:
+    """Titles of panels, with the dose where it is not the same for all."""
+    same = len({case.total for case in cases}) == 1
+    return [
+        text if same else f"{text}, {total_text(case.total)}" for case, text in zip(cases, texts, strict=True)
+    ]
+
+
+def replicates(cases: Sequence[Case]) -> str:
+    """`n = 3`, or the least and the most, of patterns and of annular images where that differs."""
+
+    def told(own: Sequence[Case]) -> str:
+        counts = sorted({len(case.cells) for case in own})
+        return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+    waves = [case for case in cases if case.family in WAVE_METHODS]
+    rings = [case for case in cases if case.family not in WAVE_METHODS]
+    if not waves or not rings or told(waves) == told(rings):
+        return f"n = {told(cases)}"
+    return f"n = {told(waves)} from patterns, {told(rings)} from annular images"
 
 
 def shown(cases: Sequence[Case], bar: float) -> str:
     """What the pictures of a grid show, with the length [nm] of their scale bar, and of how many replicates
     their numbers are.
     """
-    counts = sorted({len(case.cells) for case in cases})
-    n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    several = any(len(case.cells) > 1 for case in cases)
     stated = " (in brackets the paper's)" if any(case.stated for case in cases) else ""
     return (
         "Above: intensities of the traced atoms of one replicate, from zero, by true species. Below: mean of "
         f"the volume over the {2 * HALF_SLAB:g} Å about its centre, square root, white at its percentile "
         f"{WHITE:g}, with the atoms within: triangles are misnamed or none. Scale bar {bar:g} nm. "
         f"Numbers{stated}: RMSD of the matched atoms; tracing: false and missing atoms; named: found and "
-        f"rightly named, both over the true ones; means of n = {n} replicate{'s' * (counts[-1] > 1)}, "
-        "intervals in the table."
+        "rightly named, both over the true ones; "
+        + (
+            f"means over noise replicates ({replicates(cases)}), intervals in the table."
+            if several
+            else "n = 1 noise replicate, so without an interval."
+        )
     )
 
 
@@ -120,17 +166,20 @@ def doses(cases: Sequence[Case]) -> str:
 
 def interval(cases: Sequence[Case]) -> str:
     """What error bars are."""
-    counts = sorted({len(case.cells) for case in cases})
-    if counts[-1] < 2:
+    counts = {len(case.cells) for case in cases}
+    one = ", of one none" if 1 in counts else ""
+    if max(counts) == 1:
         return "n = 1 noise replicate, so without an interval."
-    n = f"{counts[0]} to {counts[-1]}" if counts[0] < counts[-1] else f"{counts[-1]}"
-    student = f"{100 * LEVEL:g} % Student interval of the mean over n = {n} noise replicates"
-    if counts[-1] == 2:
-        return f"n = {n} noise replicates, which error bars join where there are two; intervals in the table."
+    if max(counts) == 2:
+        return (
+            f"Error bars: the line between two noise replicates ({replicates(cases)}){one}; intervals in the "
+            "table."
+        )
     two = ", of two the line between them" if 2 in counts else ""
     return (
-        f"Error bars: {student}{two}, where there are several; a small triangle "
-        "at the frame: it goes on, to where the table says."
+        f"Error bars: {100 * LEVEL:g} % Student interval of the mean over noise replicates "
+        f"({replicates(cases)}){two}{one}; a small triangle at the frame: it goes on, to where the table "
+        "says."
     )
 
 

@@ -58,6 +58,15 @@ def card(name: str, generator: str, elements: str, **imaging: Any) -> DatasetCar
     return DatasetCard.model_validate(content)
 
 
+def rings(name: str, generator: str, elements: str, **imaging: Any) -> DatasetCard:
+    """Annular images of the same atoms, over the tilts of `card`."""
+    content = yaml.safe_load((FOLDER / f"{elements}-150.yaml").read_text(encoding="utf-8"))
+    like = card(name, generator, elements, **imaging)
+    content |= {"name": name, "structure": like.structure.model_dump(), "doses": [500.0]}
+    content["imaging"] |= {"n_pixels": 24, "tilts": like.tilts.model_dump()}
+    return DatasetCard.model_validate(content)
+
+
 def wedge(reach: float) -> dict[str, Any]:
     """Tilts from minus `reach` to that [deg]."""
     return {"tilts": {"start": -reach, "stop": reach, "n": N_TILTS}}
@@ -76,24 +85,35 @@ BAO: Mapping[str, dict[str, Any]] = {
     "bao-tiny": {},
     "bao-fine": {"defocus": 0, "scan_step": 0.4},
     "bao-wedge": wedge(75),
-    "bao-fine-wedge": {"defocus": 0, "scan_step": 0.4, **wedge(75)},
 }
+CUAU_RINGS: Mapping[str, dict[str, Any]] = {"cuau-rings": {}}
+BAO_RINGS: Mapping[str, dict[str, Any]] = {
+    "bao-rings": {},
+    "bao-rings-wedge": wedge(75),
+    "bao-rings-narrow": wedge(25),
+}
+"""Annular images; the last over tilts that no scan of Ba–O has."""
 TOTALS = (2e3, 2e4, 2e5, INF)
 ANSWERS: Mapping[str, tuple[tuple[str, ...], tuple[float, ...]]] = {
     "cuau-tiny": (("mset", "sset", "atoms-4d"), TOTALS),
-    "cuau-fine": (("mset", "sset", "resire", "genfire", "fista"), TOTALS),
+    "cuau-fine": (("mset", "sset", "resire"), TOTALS),
+    "cuau-rings": (("genfire", "fista"), TOTALS),
     "cuau-focus": (("mset",), (INF,)),
     "cuau-coarse": (("mset",), (INF,)),
     "cuau-wedge": (("mset", "sset"), (1.25e4, 1.25e5, 2e5, 2e6)),
     "cuau-narrow": (("mset",), (INF,)),
     "cuau-fine-wedge": (("resire",), (2e5, 2e6)),
     "bao-tiny": (("mset", "atoms-4d"), TOTALS),
-    "bao-fine": (("resire", "fista"), TOTALS),
+    "bao-fine": (("resire",), TOTALS),
+    "bao-rings": (("fista",), TOTALS),
+    "bao-rings-narrow": (("fista",), TOTALS),
     "bao-wedge": (("mset", "sset"), (1.25e4, 1.25e5, 2e5, 2e6)),
-    "bao-fine-wedge": (("resire",), (2e5, 2e6)),
+    "bao-rings-wedge": (("resire",), (2e5, 2e6)),
 }
 """The methods that have an answer on a series, and at which totals [e⁻/Å²]."""
 REPLICATES = 2
+MORE = 3
+"""Replicates of the annular images."""
 
 
 def wrong(method: str, total: float) -> float:
@@ -126,7 +146,7 @@ def store(folder: Path, made: DatasetCard, truth: Atoms, method: str, total: flo
     """One cell with a made answer."""
     parameters = {"n_iter": 2} if method == "mset" else {}
     cell = Cell(made.name, counts_key(made), total / N_TILTS, replicate, method, method, parameters)
-    info = {"base": made.name, "title": made.title, "modality": "4dstem", "engine": "multislice"}
+    info = {"base": made.name, "title": made.title, "modality": made.imaging.modality, "engine": "multislice"}
     task = Task(
         cell=cell,
         method=make_methods((), ("oracle",))[0],
@@ -149,6 +169,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("multislice")
     cards = {name: card(name, "nanoparticle", "cuau", **imaging) for name, imaging in CUAU.items()}
     cards |= {name: card(name, "rock_salt", "bao", **imaging) for name, imaging in BAO.items()}
+    cards |= {name: rings(name, "nanoparticle", "cuau", **imaging) for name, imaging in CUAU_RINGS.items()}
+    cards |= {name: rings(name, "rock_salt", "bao", **imaging) for name, imaging in BAO_RINGS.items()}
     for name, made in cards.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(made.model_dump(mode="json")))
     preset = PresetCard(
@@ -163,7 +185,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         truth = make_structure(cards[name].structure)
         for method in methods:
             for total in totals:
-                for replicate in range(REPLICATES):
+                for replicate in range(MORE if "rings" in name else REPLICATES):
                     store(folder, cards[name], truth, method, total, replicate)
     base = DatasetStore(cards["cuau-tiny"], str(folder / "data"))
     base.write_truth(make_structure(cards["cuau-tiny"].structure))

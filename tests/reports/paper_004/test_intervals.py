@@ -89,7 +89,8 @@ def test_methods_at_one_dose_stand_side_by_side(
 
 
 def test_captions_say_what_bars_are(plates: dict[str, Plate]) -> None:
-    assert "n = 2 noise replicates, which error bars join" in plates["fig-9"].caption
+    said = "Error bars: the line between two noise replicates (n = 2); intervals in the table."
+    assert said in plates["fig-9"].caption
     assert style.dose_text(1.25e4) in [text.get_text() for text in _sparse(plates["fig-9"]).get_xticklabels()]
 
 
