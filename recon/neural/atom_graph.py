@@ -18,7 +18,7 @@ from ase.data import atomic_numbers, covalent_radii
 
 from datasets.errors import InputError
 from datasets.schema import check_elements
-from recon.atoms.mixture import Z_EXPONENT
+from recon.atoms.mixture import Z_EXPONENT, fit_mixture
 
 CUTOFF = 1.9
 """Neighbours are nearer than this times the typical bond: two shells of a crystal (they end at 1.41 bonds in
@@ -34,6 +34,10 @@ N_LEVELS = 3
 N_CANDIDATE = 6
 N_OVERVIEW = len(QUANTILES) + 2
 """Features of a species and of the whole particle."""
+N_PAIR = 3
+"""Features of an atom and a species together."""
+LEAST_SHARE = 3e-4
+"""A share of a species in an atom is not told from this one."""
 
 FloatArray = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -46,7 +50,8 @@ class AtomGraph:
     `nodes` (n, 3 + n_descriptors): of every atom log intensity, its rank and coordination, and descriptors;
     `neighbours` (n, 1 + n_neighbours) their indices, the atom itself first; `distances` alike [typical bond],
     and `envelope`, how much each counts: from one, smoothly to nothing, which is where there is none.
-    `candidates` (n_species, 6) the species as they were given; `overview` (n_overview,) of the whole.
+    `candidates` (n_species, 6) the species as they were given; `overview` (n_overview,) of the whole; `pairs`
+    (n, n_species, 3) what the mixture of all intensities (`fit_mixture`) says of each atom and species.
     """
 
     nodes: Floats
@@ -55,6 +60,7 @@ class AtomGraph:
     envelope: Floats
     candidates: Floats
     overview: Floats
+    pairs: Floats
 
 
 def atom_graph(
@@ -86,7 +92,8 @@ def atom_graph(
         nobody = np.zeros((0, 1 + n_neighbours), dtype=np.float32)
         empty = np.zeros((0, N_LEVELS + shapes[2][1]), dtype=np.float32)
         nothing = np.zeros(N_OVERVIEW, dtype=np.float32)
-        return AtomGraph(empty, nobody.astype(np.int64), nobody, nobody, candidates, nothing)
+        pairs = np.zeros((0, len(elements), N_PAIR), dtype=np.float32)
+        return AtomGraph(empty, nobody.astype(np.int64), nobody, nobody, candidates, nothing, pairs)
     neighbours, distances, envelope = _neighbours(np.asarray(positions, dtype=np.float64), n_neighbours)
     level = np.log(np.maximum(_relative(intensities[:, None])[:, 0], FAINTEST))
     rank = 2 * (scipy.stats.rankdata(level) - 0.5) / n - 1
@@ -100,6 +107,7 @@ def atom_graph(
         envelope.astype(np.float32),
         candidates,
         np.array(overview, dtype=np.float32),
+        _pairs(np.exp(level), elements).astype(np.float32),
     )
 
 
@@ -152,3 +160,27 @@ def _candidates(elements: Sequence[str]) -> FloatArray:
     rank = (scipy.stats.rankdata(numbers) - 1) / max(len(numbers) - 1, 1)
     relative = [bright - bright.max(), bright - bright.min(), bright - bright.mean()]
     return np.column_stack([*relative, rank, np.full(len(numbers), len(numbers) / 4), size - size.mean()])
+
+
+def _pairs(intensities: FloatArray, elements: Sequence[str]) -> FloatArray:
+    """What the mixture says of each atom and species: the log share, one being 0, and how much brighter than
+    this species the atom is, in parts of its mean and of its width.
+    """
+    numbers = np.array([atomic_numbers[symbol] for symbol in elements])
+    order = np.argsort(numbers)
+    mixture = fit_mixture(intensities, numbers)
+    shares = mixture.responsibilities[2:].T + 1e-30
+    shares[intensities > mixture.means[-1]] = np.eye(len(order))[-1]
+    shares /= shares.sum(axis=1, keepdims=True)
+    away = intensities[:, None] - mixture.means
+    features = np.stack(
+        [
+            np.log(np.maximum(shares, LEAST_SHARE)),
+            np.clip(away / mixture.means, -2.0, 2.0),
+            np.clip(away / mixture.widths / 3, -2.0, 2.0),
+        ],
+        axis=2,
+    )
+    pairs = np.empty_like(features)
+    pairs[:, order] = features
+    return pairs

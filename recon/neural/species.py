@@ -34,6 +34,7 @@ from recon.neural.atom_graph import (
     N_LEVELS,
     N_NEIGHBOURS,
     N_OVERVIEW,
+    N_PAIR,
     AtomGraph,
     atom_graph,
 )
@@ -71,6 +72,7 @@ class Batch:
     envelope: torch.Tensor
     candidates: torch.Tensor
     overview: torch.Tensor
+    pairs: torch.Tensor
     atoms: torch.Tensor
     species: torch.Tensor
 
@@ -120,6 +122,9 @@ def collate(graphs: Sequence[AtomGraph], device: torch.device | str = "cpu") -> 
     def mask(counts: list[int], rows: int) -> torch.Tensor:
         return torch.from_numpy(np.arange(rows) < np.array(counts)[:, None]).to(device)
 
+    pairs = np.zeros((len(graphs), n, n_species, N_PAIR), dtype=np.float32)
+    for row, graph in enumerate(graphs):
+        pairs[row, : graph.pairs.shape[0], : graph.pairs.shape[1]] = graph.pairs
     envelope = padded("envelope", n)
     envelope[:, :, 0] = 1.0
     return Batch(
@@ -129,6 +134,7 @@ def collate(graphs: Sequence[AtomGraph], device: torch.device | str = "cpu") -> 
         envelope=envelope,
         candidates=padded("candidates", n_species),
         overview=torch.from_numpy(np.stack([graph.overview for graph in graphs])).to(device),
+        pairs=torch.from_numpy(pairs).to(device),
         atoms=mask([len(graph.nodes) for graph in graphs], n),
         species=mask([len(graph.candidates) for graph in graphs], n_species),
     )
@@ -147,11 +153,14 @@ class SpeciesNetwork(nn.Module):
         self.embed_atom = _perceptron(N_LEVELS + sizes.n_descriptors, width, width)
         self.embed_candidate = _perceptron(N_CANDIDATE, width, width)
         self.embed_overview = _perceptron(N_OVERVIEW, width, width)
+        self.guess = nn.Linear(width, width)
         self.layers = nn.ModuleList(_Layer(sizes) for _ in range(sizes.n_layers))
         self.norm_atom, self.norm_token = nn.LayerNorm(width), nn.LayerNorm(width)
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
         self.pair_atom, self.pair_token = nn.Linear(width, width), nn.Linear(width, width)
         self.pair = nn.Linear(width, 1)
+        self.pair_known = nn.Linear(N_PAIR, width)
+        self.trust = nn.Parameter(torch.ones(()))
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """The scores of every atom of `batch`."""
@@ -159,13 +168,16 @@ class SpeciesNetwork(nn.Module):
         whole = self.embed_overview(batch.overview)[:, None]
         tokens = torch.cat([whole, self.embed_candidate(batch.candidates)], dim=1)
         there = torch.cat([torch.ones_like(batch.species[:, :1]), batch.species], dim=1)
+        share = batch.pairs[..., 0].exp() * batch.species[:, None]
+        atoms = atoms + self.guess(share / share.sum(-1, keepdim=True) @ tokens[:, 1:])
         edges = _edges(batch, self.sizes.n_radial)
         for layer in self.layers:
             atoms, tokens = layer(atoms, tokens, edges, batch.atoms, there)
         atoms, candidates = self.norm_atom(atoms), self.norm_token(tokens[:, 1:])
         scores = self.query(atoms) @ self.key(candidates).transpose(1, 2) / self.sizes.width**0.5
         pairs = self.pair_atom(atoms)[:, :, None] + self.pair_token(candidates)[:, None]
-        scores = scores + self.pair(nn.functional.gelu(pairs))[..., 0]
+        pairs = pairs + self.pair_known(batch.pairs)
+        scores = scores + self.pair(nn.functional.gelu(pairs))[..., 0] + self.trust * batch.pairs[..., 0]
         return cast(torch.Tensor, scores.float().masked_fill(~batch.species[:, None], -torch.inf))
 
 
