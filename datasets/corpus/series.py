@@ -90,12 +90,16 @@ class Acquisition:
 
 @dataclass(frozen=True)
 class Series:
-    """A measurement, the atoms imaged with their `electrons` (n,) per image, and the acquisition."""
+    """A measurement, the atoms imaged with their `electrons` (n,) per image, the acquisition, and the
+    particle's own part of the images as `expected` (n_tilt, n_y, n_x) [electron per pixel], without noise
+    and background.
+    """
 
     measurement: xr.Dataset
     atoms: Atoms
     electrons: FloatArray
     acquisition: Acquisition
+    expected: FloatArray
     record: dict[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,10 +107,15 @@ class Series:
 
 
 def make_series(
-    atoms: Atoms, acquisition: Acquisition, rng: np.random.Generator, *, absent: bool = False
+    atoms: Atoms,
+    acquisition: Acquisition,
+    rng: np.random.Generator,
+    *,
+    absent: bool = False,
+    support: Atoms | None = None,
 ) -> Series:
     """The counts of `acquisition` on `atoms`, which are centred on the origin; with `absent`, those of the
-    background alone, as if the particle had been missed.
+    background alone, as if the particle had been missed, and with `support`, those of both.
 
     The dose in the attributes is the one at which the heaviest species, with the cross-section of
     `datasets.imaging.linear`, would count as many electrons.
@@ -135,7 +144,9 @@ def make_series(
             images[tilt] += gaussian_atoms(positions, took.halo * weights, 3 * width, axis)
     if absent:
         images[:] = 0
-    counts = rng.poisson(np.maximum(images, 0) * took.pixel_size**2 + level)
+    expected = np.maximum(images, 0) * took.pixel_size**2
+    beside = 0.0 if support is None else _film_images(support, atoms, acquisition, true, axis)
+    counts = rng.poisson(expected + beside + level)
     heaviest = int(atoms.numbers.max())
     measurement = make_measurement(
         "adf",
@@ -146,4 +157,14 @@ def make_series(
         background=level,
         elements=sorted(set(atoms.symbols)),
     )
-    return Series(measurement, atoms, electrons, acquisition)
+    return Series(measurement, atoms, electrons, acquisition, expected)
+
+
+def _film_images(
+    film: Atoms, particle: Atoms, took: Acquisition, turns: Rotation, axis: FloatArray
+) -> FloatArray:
+    """The images (n_tilt, n_y, n_x) of a supporting film [electron per pixel], by the particle's weights."""
+    ratio = film.numbers.astype(float) / particle.numbers.max()
+    weights = ratio**took.exponent * took.electrons / took.n_tilt
+    images = [gaussian_atoms(turn.apply(film.positions), weights, took.width, axis) for turn in turns]
+    return np.stack(images) * took.pixel_size**2
