@@ -230,13 +230,14 @@ def train(
     device: str,
     quiet: bool,
 ) -> None:
-    """Train network NAME (unet, pann-volumes) on a corpus, which is made where it is missing. Stopped, it
-    resumes.
+    """Train network NAME: unet, pann-volumes, support-removal or wedge-completion.
+
+    The corpus of volumes is made where it is missing. Stopped, the same command goes on.
     """
     from datasets.store import data_root
     from dosebench.training import train_network
 
-    train_network(
+    path = train_network(
         name,
         url=url or data_root(),
         n_samples=n_samples,
@@ -247,6 +248,7 @@ def train(
         device=device,
         quiet=quiet,
     )
+    click.echo(f"weights: {path}")
 
 
 @main.command()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import click
 import torch
 
 from benchmarks.provenance import software
@@ -12,7 +12,7 @@ from datasets.errors import InputError, unknown_name
 from datasets.structures.workspace import available_threads
 from recon.neural.training.corpus import make_corpus
 from recon.neural.training.descent import Settings
-from recon.neural.training.recipes import RECIPES, train_volumes
+from recon.neural.training.recipes import IMAGE_RECIPES, RECIPES, train_images, train_volumes
 
 
 def train_network(
@@ -28,20 +28,22 @@ def train_network(
     quiet: bool,
 ) -> Path:
     """The path of the weights of the network `name`, trained on `n_samples` of the corpus at `url`."""
-    if name not in RECIPES:
-        raise unknown_name("network", name, RECIPES)
+    recipe = RECIPES.get(name) or IMAGE_RECIPES.get(name)
+    if recipe is None:
+        raise unknown_name("network", name, [*RECIPES, *IMAGE_RECIPES])
     if n_steps is not None and n_steps < 1:
         raise InputError(f"steps must be at least 1, not {n_steps}")
     settings = Settings(
-        n_steps=n_steps or RECIPES[name].n_steps,
+        n_steps=n_steps or recipe.n_steps,
         seed=seed,
         precision="bfloat16" if bfloat16 else "float32",
         device=device,
     )
     torch.set_num_threads(available_threads())
-    make_corpus(url, n_samples, workers=available_threads(), progress=not quiet)
     told = ("python", "packages", "git")
     provenance = {key: software()[key] for key in told} | {"threads": available_threads()}
-    path = train_volumes(name, url, n_samples, settings, out=out, provenance=provenance, progress=not quiet)
-    click.echo(f"{path}: use it as `unet[weights={path}]`" if name == "unet" else str(path))
-    return path
+    if name in IMAGE_RECIPES:
+        settings = replace(settings, batch=16)
+        return train_images(name, settings, out=out, provenance=provenance, progress=not quiet)
+    make_corpus(url, n_samples, workers=available_threads(), progress=not quiet)
+    return train_volumes(name, url, n_samples, settings, out=out, provenance=provenance, progress=not quiet)

@@ -13,13 +13,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from datasets.corpus.families import TEST, VALIDATION, split_of
+from datasets.corpus.families import TEST, TRAIN, VALIDATION, split_of
 from datasets.errors import InputError
 from recon.neural.grid import SIGMA, VOXEL
+from recon.neural.inpaint import ImageUNet
 from recon.neural.res_unet import ResUNet3D
 from recon.neural.training import corpus
 from recon.neural.training.corpus import Sample
-from recon.neural.training.descent import Settings, train
+from recon.neural.training.descent import Curve, Settings, train
+from recon.neural.training.images import SupportRemoval, WedgeCompletion
 from recon.neural.training.losses import PhysicsLoss, augmentation_loss
 from recon.neural.training.volumes import Augmentation, Loss
 from recon.neural.unet import UNet3D
@@ -87,7 +89,6 @@ def train_volumes(
     checkpoint = out / f"{name}.checkpoint"
     problem = Augmentation(recipe.loss, training, validation)
     curve = train(network, problem, settings, checkpoint=checkpoint, progress=progress)
-    best = min(range(len(curve.validation)), key=curve.validation.__getitem__)
     card = {
         "name": name,
         "reference": recipe.reference,
@@ -95,6 +96,63 @@ def train_volumes(
         "grid": {"voxel": VOXEL, "sigma": SIGMA},
         "loss": {"name": getattr(recipe.loss, "__name__", type(recipe.loss).__name__), **recipe.loss_weights},
         "corpus": describe_corpus(training, validation, n_samples, corpus_seed),
+        **_told(curve, settings, provenance),
+    }
+    path = out / f"{name}.pt"
+    save_weights(path, network.state_dict(), card)
+    checkpoint.unlink(missing_ok=True)
+    return path
+
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """A network for images, and what it learns."""
+
+    problem: Callable[[], SupportRemoval | WedgeCompletion]
+    n_channels: int
+    n_steps: int
+    reference: str
+    base: int = 16
+
+
+IMAGE_RECIPES = {
+    "support-removal": ImageRecipe(
+        SupportRemoval, 1, 3_000, "after Iwai et al., Small Methods 8, 2301163 (2024)"
+    ),
+    "wedge-completion": ImageRecipe(
+        WedgeCompletion, 4, 4_000, "after Ding et al., Sci. Rep. 9, 12803 (2019)"
+    ),
+}
+
+
+def train_images(
+    name: str, settings: Settings, *, out: Path, provenance: Mapping[str, Any], progress: bool = True
+) -> Path:
+    """Train the image network of recipe `name` on series drawn as it goes; writes its weights into `out`."""
+    recipe = IMAGE_RECIPES[name]
+    torch.manual_seed(settings.seed)
+    network = ImageUNet(recipe.n_channels, recipe.base)
+    checkpoint = out / f"{name}.checkpoint"
+    curve = train(network, recipe.problem(), settings, checkpoint=checkpoint, progress=progress)
+    card = {
+        "name": name,
+        "reference": recipe.reference,
+        "network": {"class": "ImageUNet", "n_channels": recipe.n_channels, "base": recipe.base},
+        "grid": {"voxel": VOXEL},
+        "loss": {"name": "mean square error over the power of the target"},
+        "corpus": {"trained_on": list(TRAIN), "validated_on": list(VALIDATION), "held_out": list(TEST)},
+        **_told(curve, settings, provenance),
+    }
+    path = out / f"{name}.pt"
+    save_weights(path, network.state_dict(), card)
+    checkpoint.unlink(missing_ok=True)
+    return path
+
+
+def _told(curve: Curve, settings: Settings, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What every card says of how the training went."""
+    best = min(range(len(curve.validation)), key=curve.validation.__getitem__)
+    return {
         "settings": asdict(settings),
         "validation_loss": curve.validation[best],
         "at_step": curve.steps[best],
@@ -106,10 +164,6 @@ def train_volumes(
         },
         "provenance": dict(provenance),
     }
-    path = out / f"{name}.pt"
-    save_weights(path, network.state_dict(), card)
-    checkpoint.unlink(missing_ok=True)
-    return path
 
 
 def describe_corpus(
