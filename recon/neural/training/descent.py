@@ -86,7 +86,7 @@ def train(
     Raises `InputError` for a checkpoint of other settings.
     """
     device = resolve_device(settings.device)
-    network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network.to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.n_steps, settings.rate / 100)
     best: dict[str, Any] = {"loss": float("inf"), "weights": network.state_dict()}
