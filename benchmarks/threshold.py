@@ -21,6 +21,7 @@ LEVEL = 0.95
 N_BOOTSTRAP = 1000
 
 Values = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,11 @@ def thresholds(
     """The threshold of every reconstructor on every kind of structure in `results` that it was run on.
 
     Datasets of one family (`cuau-150`, `cuau-150[seed=2]`) and engine are structures of one kind. A
-    failed cell has the failure value of its metric; a cell that was not run has none, so its dose is not met.
-    Images without noise, of infinite dose, are no dose that could be needed.
+    failed cell has the failure value of its metric; a cell that was not run says nothing, so the threshold
+    rests on the structures and replicates with all doses that the reconstructor was run at, and there is no
+    row without any. Images without noise, of infinite dose, are no dose that could be needed.
     One row per kind and reconstructor: base, engine, reconstructor, kind, dose, low, high, censored, text,
-    n_structures, n_replicates. Raises `InputError` for a metric that is not in `results`.
+    min_dose, max_dose, n_structures, n_replicates. Raises `InputError` for a metric that is not in `results`.
     """
     for criterion in criteria:
         if criterion.metric not in results:
@@ -148,10 +150,12 @@ def thresholds(
         chosen = chosen.isel(dose=np.flatnonzero(measured))
         for name, kind in zip(chosen["reconstructor"].values, chosen["kind"].values, strict=True):
             curves = chosen.sel(reconstructor=name).transpose("dataset", "replicate", "dose", ...)
-            if (curves["status"].values < 0).all():  # a method that was asked for on other datasets only
+            structures, replicates, doses = _complete(curves["status"].values >= 0)
+            if not replicates.any():
                 continue
+            curves = curves.isel(dataset=structures, replicate=replicates, dose=doses)
             found = threshold(
-                chosen["dose"].values,
+                curves["dose"].values,
                 [curves[criterion.metric].values for criterion in criteria],
                 criteria,
                 n_bootstrap=n_bootstrap,
@@ -168,8 +172,20 @@ def thresholds(
                     "high": found.high,
                     "censored": found.censored,
                     "text": found.text,
+                    "min_dose": found.smallest,
+                    "max_dose": found.largest,
                     "n_structures": found.n_structures,
                     "n_replicates": found.n_replicates,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _complete(ran: Mask) -> tuple[Mask, Mask, Mask]:
+    """The doses that were `ran` at all (n_structure, n_replicate, n_dose), and the structures and replicates
+    that have all of them.
+    """
+    doses = np.any(ran, axis=(0, 1))
+    whole = np.all(ran[..., doses], axis=-1) & ran.any()
+    structures = np.any(whole, axis=1)
+    return structures, np.all(whole[structures], axis=0) & structures.any(), doses

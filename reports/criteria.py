@@ -45,7 +45,6 @@ def _threshold(
     own = [d for d in specimens if (d.base, d.engine) == (record["base"], record["engine"])]
     several = len({d.engine for d in specimens if d.base == record["base"]}) > 1
     linear = record["engine"] == "linear"
-    doses = sorted({dose for d in own for dose in d.doses if math.isfinite(dose)})
     dose, low, high = (record[part] for part in ("dose", "low", "high"))
     return Threshold(
         structure=f"{record['base']} ({record['engine']})" if several or linear else record["base"],
@@ -58,8 +57,8 @@ def _threshold(
         censored=_side(dose),
         low_censored=_side(low),
         high_censored=_side(high),
-        min_dose=doses[0],
-        max_dose=doses[-1],
+        min_dose=record["min_dose"],
+        max_dose=record["max_dose"],
         n_images=own[0].n_images,
         n_structures=record["n_structures"],
         n_replicates=record["n_replicates"],

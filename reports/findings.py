@@ -29,7 +29,7 @@ def _threshold_sentence(own: Sequence[Threshold]) -> str:
     if not met:
         return (
             f"No method reaches {first.criterion} on {first.structure} at up to "
-            f"{dose_text(first.max_dose)} e⁻/Å² per image."
+            f"{dose_text(min(t.max_dose for t in own))} e⁻/Å² per image."
         )
     best = min(met, key=lambda t: t.dose or 0.0)
     if best.dose is None:
@@ -48,11 +48,13 @@ def _threshold_sentence(own: Sequence[Threshold]) -> str:
     if level:
         contrast = f"; {_listed(level)} cannot be told apart from it"
     elif others and others[0].dose is not None:
-        contrast = f"; {others[0].method} needs {number_text(others[0].dose / best.dose)} times as many"
+        ratio = others[0].dose / best.dose
+        many = f"{number_text(ratio)} times" if ratio >= 1.05 else "about"
+        contrast = f"; {others[0].method} needs {many} as many"
     elif others:
-        contrast = f"; no other method does at up to {dose_text(best.max_dose)}"
+        contrast = f"; no other method does at up to {dose_text(min(t.max_dose for t in others))}"
     return (
-        f"{best.method} needs {dose_text(best.dose)} e⁻/Å² per image{' ' + interval if interval else ''} "
+        f"{best.method} needs {dose_text(best.dose)} e⁻/Å² per image {interval or '(n = 1, no interval)'} "
         f"{goal}{contrast}."
     )
 

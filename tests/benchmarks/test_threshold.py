@@ -181,12 +181,26 @@ def test_engines_are_kept_apart() -> None:
     assert table.loc["multislice", "n_structures"] == 2
 
 
-def test_a_dose_that_was_not_run_is_not_met() -> None:
-    error, status = np.zeros((2, 4, 2, 2)), np.zeros((2, 4, 2, 2), np.int8)
-    error[1, 3, 0, 0], status[1, 3, 0, 0] = math.nan, -1
-    table = thresholds(results_of(error, status), [ERROR]).set_index(["engine", "reconstructor"])
-    assert table.loc[("multislice", "method-0"), "censored"] == "above"
-    assert table.loc[("multislice", "method-1"), "censored"] == "below"
+def test_what_was_not_run_is_in_no_threshold() -> None:
+    """Neither a replicate nor a structure that lacks a dose, nor doses at which only others were run."""
+    error, status = np.zeros((3, 4, 2, 3)), np.zeros((3, 4, 2, 3), np.int8)
+    status[1, 3, 0, 0] = -1
+    status[2, 3, :, 1] = -1
+    status[1:, 2:, :, 2] = -1
+    error[:, 0] = 1
+    table = thresholds(results_of(np.where(status < 0, math.nan, error), status), [ERROR])
+    found = table.set_index(["engine", "reconstructor"]).loc["multislice"]
+    assert (found["dose"] > 100).all()
+    assert (found["dose"] <= 1e3).all()
+    assert found["n_replicates"].tolist() == [1, 2, 2]
+    assert found["n_structures"].tolist() == [2, 1, 2]
+    assert found["max_dose"].tolist() == [1e5, 1e5, 1e3]
+
+
+def test_without_a_replicate_of_all_doses_there_is_no_threshold() -> None:
+    status = np.zeros((1, 4, 2, 1), np.int8)
+    status[0, 0, 0], status[0, 1, 1] = -1, -1
+    assert thresholds(results_of(np.zeros((1, 4, 2, 1)), status), [ERROR]).empty
 
 
 def test_a_metric_that_is_not_there() -> None:

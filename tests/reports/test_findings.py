@@ -92,6 +92,22 @@ def test_one_series_has_no_interval() -> None:
     assert interval_text(replace(found, n_replicates=1)) == ""
 
 
+def test_a_headline_from_one_series_says_so(payload: Payload) -> None:
+    found = [replace(_threshold(*one), n_replicates=1) for one in ((FIRST, 1e4), (SECOND, 1.02e4))]
+    assert findings(replace(payload, thresholds=found)) == [
+        "fbp needs 10⁴ e⁻/Å² per image (n = 1, no interval) to reach recall ≥ 95 % on tiny; "
+        "sirt[n_iter=20] needs about as many."
+    ]
+
+
+def test_methods_run_at_fewer_doses_are_only_spoken_of_up_to_there(payload: Payload) -> None:
+    few = replace(_threshold(SECOND, None, "above"), max_dose=2e3)
+    none = findings(replace(payload, thresholds=[_threshold(FIRST, None, "above"), few]))
+    assert none[0].endswith("on tiny at up to 2×10³ e⁻/Å² per image.")
+    other = findings(replace(payload, thresholds=[_threshold(FIRST, 1e4), few]))
+    assert other[0].endswith("; no other method does at up to 2×10³.")
+
+
 def test_without_thresholds_the_best_recall_is_told(payload: Payload) -> None:
     (sentence,) = findings(replace(payload, thresholds=[]))
     best = max(r.values["recall"].mean or 0 for r in payload.rows if not payload.method(r.method).control)
