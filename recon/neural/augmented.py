@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,9 @@ from recon import registry
 from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.memory import peak_memory
 from recon.neural.grid import Frame, Volume, to_grid
+from recon.neural.presence import LEAST, presence
 from recon.pipeline import TomographicReconstructor
+from recon.preprocess.annular import annular_images
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class AugmentedReconstructor(Reconstructor):
         first = self._starter().reconstruct(measurement, rng=rng, callback=callback)
         if first.status.failed or first.volume is None:
             return first
+        if presence(annular_images(measurement)) < LEAST:
+            nothing = "The images show no more than their background."
+            return replace(first, atoms=Atoms(), message=nothing)
         volume, frame = to_grid(first.volume)
         drawn = self.redraw(volume)
         atoms = self.trace(drawn, volume, frame, list(measurement.attrs["elements"]))
