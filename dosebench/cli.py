@@ -230,9 +230,10 @@ def train(
     device: str,
     quiet: bool,
 ) -> None:
-    """Train network NAME: unet, pann-volumes, support-removal or wedge-completion.
+    """Train network NAME: unet, pann-volumes, pann-species, support-removal or wedge-completion.
 
-    The corpus of volumes is made where it is missing. Stopped, the same command goes on.
+    The corpus of volumes is made where it is missing. Stopped, the same command goes on. Of pann-species,
+    which learns from what pann-volumes finds (in --out, else as shipped), --steps are epochs.
     """
     from datasets.store import data_root
     from dosebench.training import train_network
