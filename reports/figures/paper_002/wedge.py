@@ -20,7 +20,7 @@ def plate(collection: Collection, cache: Path) -> Plate:
     pairs = [(whole, cut) for cut in found if WEDGE in cut.kinds for whole in found if _same(whole, cut)]
     if not pairs:
         raise InputError("no series with networks is there both with and without a missing wedge")
-    series = list(dict.fromkeys(one for pair in pairs for one in pair))
+    series = list({one.name: one for pair in pairs for one in pair}.values())
     looks = words.looks(series)
     panels = [words.key(looks)]
     for one in series:

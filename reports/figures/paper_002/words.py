@@ -28,8 +28,8 @@ NAMES = {
     "mlem": "MLEM",
     "unet": "U-Net",
     "pann": "PANN",
-    "pann+ml": "PANN + likelihood",
-    "poisson-ml": "likelihood (poisson-ml)",
+    "pann+ml": "PANN + ML",
+    "poisson-ml": "poisson-ml",
 }
 PERCENT = ("recall", "precision", "tracing_error", "classification")
 TITLES = {
