@@ -30,7 +30,8 @@ def plate(collection: Collection, cache: Path) -> Plate:
     doses = sorted(set.intersection(*(set(series.doses(m)) for m in methods)))[:N_DOSES]
     panels: list[Panel] = []
     for at in doses:
-        panels += [_panel(series, method, at, 12 // len(methods), first=not panels) for method in methods]
+        for method in methods:
+            panels.append(_panel(series, method, at, 12 // len(methods), first=not panels))
     if not panels:
         raise InputError(f"{series.name}: the methods have no dose in common")
     first = next(c for c in series.replicates(methods[0], doses[0]) if not c.failed)
