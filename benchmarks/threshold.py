@@ -21,7 +21,6 @@ LEVEL = 0.95
 N_BOOTSTRAP = 1000
 
 Values = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,8 @@ class Threshold:
     and `inf` where it lies above the largest.
 
     The interval is a percentile bootstrap over `n_structures` and `n_replicates`; with few of them it is
-    narrower than it should be, and with one of each it has no width and says nothing.
+    narrower than it should be, and with one of each it has no width and says nothing. `n_replicates` are the
+    fewest at any dose next to the interval or within it.
     """
 
     dose: float
@@ -90,6 +90,7 @@ def threshold(
     values: Sequence[npt.ArrayLike],
     criteria: Sequence[Criterion],
     *,
+    ran: npt.ArrayLike | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
 ) -> Threshold:
@@ -97,8 +98,9 @@ def threshold(
 
     `doses` (n_dose,) in e⁻/Å² per image; `values` holds for each of `criteria` an array (n_structure,
     n_replicate, n_dose). All criteria must be met, so the threshold is the largest of theirs. A replicate
-    without a value (NaN) leaves the mean without one, and NaN is not met. The bootstrap draws structures, and
-    within each of them replicates, with replacement.
+    without a value (NaN) leaves the mean without one, and NaN is not met. Where `ran`, of that shape, is
+    false, a cell was not run and stands for the mean of its structure's other replicates at that dose. The
+    bootstrap draws structures, and within each of them replicates, with replacement.
     """
     curves = [np.asarray(value, dtype=np.float64) for value in values]
     if not criteria or len(curves) != len(criteria):
@@ -108,12 +110,18 @@ def threshold(
             "values must have shape (n_structure, n_replicate, n_dose), the same for each criterion"
         )
     n_structures, n_replicates, _ = curves[0].shape
+    held = np.ones(curves[0].shape, dtype=bool) if ran is None else np.asarray(ran, dtype=bool)
+    counts = held.sum(axis=1)
+    if (counts == 0).any():
+        raise InputError("of every structure a replicate must have been run at every dose")
     rng = np.random.default_rng(seed)
     structure = rng.integers(n_structures, size=(n_bootstrap, n_structures, 1))
     replicate = rng.integers(n_replicates, size=(n_bootstrap, n_structures, n_replicates))
     point, drawn = np.array(BELOW), np.full(n_bootstrap, BELOW)
     for curve, criterion in zip(curves, criteria, strict=True):
         lower = criterion.lower_is_better
+        of_others = np.where(held, curve, 0).sum(axis=1) / counts
+        curve = np.where(held, curve, of_others[:, None])
         mean, means = curve.mean(axis=(0, 1)), curve[structure, replicate].mean(axis=(1, 2))
         point = np.maximum(point, crossing(doses, mean, criterion.value, lower_is_better=lower))
         drawn = np.maximum(drawn, crossing(doses, means, criterion.value, lower_is_better=lower))
@@ -121,7 +129,10 @@ def threshold(
     low, high = np.quantile(drawn, [tail, 1 - tail], method="inverted_cdf")  # it mixes no −∞ with ∞
     dose = np.asarray(doses, dtype=np.float64)
     ends = float(dose[0]), float(dose[-1])
-    return Threshold(float(point), float(low), float(high), *ends, n_structures, n_replicates)
+    first = max(int(np.searchsorted(dose, low, side="right")) - 1, 0)
+    last = min(int(np.searchsorted(dose, high)), len(dose) - 1)
+    fewest = int(counts[:, first : last + 1].min())
+    return Threshold(float(point), float(low), float(high), *ends, n_structures, fewest)
 
 
 def thresholds(
@@ -131,8 +142,8 @@ def thresholds(
 
     Datasets of one family (`cuau-150`, `cuau-150[seed=2]`) and engine are structures of one kind. A
     failed cell has the failure value of its metric; a cell that was not run says nothing, so the threshold
-    rests on the structures and replicates with all doses that the reconstructor was run at, and there is no
-    row without any. Images without noise, of infinite dose, are no dose that could be needed.
+    rests on the doses that the reconstructor was run at, and on the structures that have all of these. Images
+    without noise, of infinite dose, are no dose that could be needed.
     One row per kind and reconstructor: base, engine, reconstructor, kind, dose, low, high, censored, text,
     min_dose, max_dose, n_structures, n_replicates. Raises `InputError` for a metric that is not in `results`.
     """
@@ -150,14 +161,17 @@ def thresholds(
         chosen = chosen.isel(dose=np.flatnonzero(measured))
         for name, kind in zip(chosen["reconstructor"].values, chosen["kind"].values, strict=True):
             curves = chosen.sel(reconstructor=name).transpose("dataset", "replicate", "dose", ...)
-            structures, replicates, doses = _complete(curves["status"].values >= 0)
-            if not replicates.any():
+            ran = curves["status"].values >= 0
+            doses = np.any(ran, axis=(0, 1))
+            structures = ran[..., doses].any(axis=1).all(axis=-1) & ran.any()
+            if not structures.any():
                 continue
-            curves = curves.isel(dataset=structures, replicate=replicates, dose=doses)
+            curves = curves.isel(dataset=structures, dose=doses)
             found = threshold(
                 curves["dose"].values,
                 [curves[criterion.metric].values for criterion in criteria],
                 criteria,
+                ran=ran[structures][..., doses],
                 n_bootstrap=n_bootstrap,
                 seed=seed,
             )
@@ -179,13 +193,3 @@ def thresholds(
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _complete(ran: Mask) -> tuple[Mask, Mask, Mask]:
-    """The doses that were `ran` at all (n_structure, n_replicate, n_dose), and the structures and replicates
-    that have all of them.
-    """
-    doses = np.any(ran, axis=(0, 1))
-    whole = np.all(ran[..., doses], axis=-1) & ran.any()
-    structures = np.any(whole, axis=1)
-    return structures, np.all(whole[structures], axis=0) & structures.any(), doses

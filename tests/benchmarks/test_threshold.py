@@ -182,7 +182,7 @@ def test_engines_are_kept_apart() -> None:
 
 
 def test_what_was_not_run_is_in_no_threshold() -> None:
-    """Neither a replicate nor a structure that lacks a dose, nor doses at which only others were run."""
+    """Neither a replicate that lacks a dose, nor a structure, nor doses at which only others were run."""
     error, status = np.zeros((3, 4, 2, 3)), np.zeros((3, 4, 2, 3), np.int8)
     status[1, 3, 0, 0] = -1
     status[2, 3, :, 1] = -1
@@ -192,15 +192,33 @@ def test_what_was_not_run_is_in_no_threshold() -> None:
     found = table.set_index(["engine", "reconstructor"]).loc["multislice"]
     assert (found["dose"] > 100).all()
     assert (found["dose"] <= 1e3).all()
-    assert found["n_replicates"].tolist() == [1, 2, 2]
+    assert found["n_replicates"].tolist() == [2, 2, 2]
     assert found["n_structures"].tolist() == [2, 1, 2]
     assert found["max_dose"].tolist() == [1e5, 1e5, 1e3]
 
 
-def test_without_a_replicate_of_all_doses_there_is_no_threshold() -> None:
-    status = np.zeros((1, 4, 2, 1), np.int8)
-    status[0, 0, 0], status[0, 1, 1] = -1, -1
-    assert thresholds(results_of(np.zeros((1, 4, 2, 1)), status), [ERROR]).empty
+def test_replicates_count_at_the_doses_that_they_have() -> None:
+    """The mean at a dose is that of what was run; n is that of the doses about the interval."""
+    values = np.zeros((1, 3, 4))
+    values[0, :, 0] = [0.1, 0.2, 0.3]
+    ran = np.ones(values.shape, dtype=bool)
+    ran[0, 1:, 2:] = False
+    whole, part = (threshold(DOSES, [values], [ERROR], ran=r) for r in (None, ran))
+    assert part == whole
+    assert (part.n_replicates, part.dose > 100) == (3, True)
+    values[0, 1:, 2:] = 99
+    assert threshold(DOSES, [values], [ERROR], ran=ran) == whole
+    late = np.array([[[0.1, 0.1, 0.1, 0.0]] * 3])
+    assert threshold(DOSES, [late], [ERROR], ran=ran).n_replicates == 1
+    with pytest.raises(InputError, match="a replicate must have been run at every dose"):
+        threshold(DOSES, [values], [ERROR], ran=np.zeros(values.shape, dtype=bool))
+
+
+def test_structures_without_a_dose_in_common_have_no_threshold() -> None:
+    status = np.zeros((3, 4, 2, 1), np.int8)
+    status[1, 0], status[2, 1] = -1, -1
+    table = thresholds(results_of(np.zeros((3, 4, 2, 1)), status), [ERROR])
+    assert table["engine"].tolist() == ["linear"]
 
 
 def test_a_metric_that_is_not_there() -> None:

@@ -57,16 +57,15 @@ class Curve:
         return self.family in WAVE_METHODS
 
     def needed(self, criteria: Sequence[Criterion]) -> Threshold:
-        """The dose per tilt at which all criteria are met and stay met, from the replicates that every dose
-        has.
-        """
+        """The dose per tilt at which all criteria are met and stay met."""
         by_dose = [{c.cell.replicate: c.scores for c in case.cells} for case in self.cases]
-        shared = sorted(set.intersection(*(set(scores) for scores in by_dose)))
+        every = sorted(set().union(*by_dose))
         values = [
-            [[[scores[nth].get(one.metric, math.nan) for scores in by_dose] for nth in shared]]
+            [[[scores.get(nth, {}).get(one.metric, math.nan) for scores in by_dose] for nth in every]]
             for one in criteria
         ]
-        return threshold([case.dose for case in self.cases], values, criteria)
+        ran = [[[nth in scores for scores in by_dose] for nth in every]]
+        return threshold([case.dose for case in self.cases], values, criteria, ran=ran)
 
 
 def plate(collection: Collection, cache: Path) -> Plate:
@@ -116,8 +115,8 @@ def plate(collection: Collection, cache: Path) -> Plate:
             "Last panel: where a criterion is first met and stays met, interpolated in log dose. Cu–Au: "
             "tracing error ≤ 5 % and classification ≥ 95 %; oxygen: at least 95 % found and "
             f"named, and 95 % of what is called oxygen. Lines: {100 * LEVEL:g} % bootstrap interval over the "
-            "replicates that all doses of a method have (n in the table, of one none); arrows: below or "
-            "above all doses run. Black bars: what the paper states of MSET on its larger particles."
+            "replicates at the doses about it (n in the table, of one none); arrows: below or above all "
+            "doses run. Black bars: what the paper states of MSET on its larger particles."
         ),
         alt="Tracing error, classification error, RMSD, oxygen found and what is called oxygen against total "
         "dose for every method; "

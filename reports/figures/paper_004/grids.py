@@ -51,7 +51,7 @@ def steps(collection: Collection, cache: Path) -> Plate:
     found = sorted((s for s in scans(collection, CUAU) if s.tilt_range == FULL), key=lambda s: s.step)
     rows = [cases([s for s in found if s.focused is focused], "mset") for focused in (True, False)]
     chosen = [case for row in rows for case in row]
-    _needed(chosen, "cuau-150-4d[scan_step=…] by mset")
+    _needed(chosen, "cuau-150-4d and cuau-150-4d[n_scan=32,scan_step=0.8] by mset", least=2)
     return _plate(
         collection,
         chosen,
@@ -91,7 +91,7 @@ def doses(collection: Collection, cache: Path) -> Plate:
         [words.total_text(c.total) for c in chosen],
         "fig-5",
         "Fig. 5: dose",
-        12 // max(min(len(chosen), 4), 3) if len(chosen) != 6 else 4,
+        3 if len(chosen) == 4 else 4,
         "by MSET. At the foot: diffraction pattern of the central probe at the tilt nearest to 0°, "
         "logarithmic over four decades from its brightest pixel",
         patterns=patterns,
@@ -105,7 +105,7 @@ def tilt_ranges(collection: Collection, cache: Path) -> Plate:
     step = most_common([s.step for s in found])
     ranges = sorted((s for s in found if s.step == step), key=lambda s: -s.tilt_range)
     chosen = cases(ranges, "mset")
-    _needed(chosen, "cuau-150-4d[tilt_range=50] by mset")
+    _needed(chosen, "cuau-150-4d and cuau-150-4d[tilt_range=50] by mset", least=2)
     titles = words.titles(chosen, [f"±{case.scanned.tilt_range:g}°" for case in chosen])
     return _plate(
         collection, chosen, titles, "fig-6", "Fig. 6: tilt range", 12 // max(len(chosen), 3), "by MSET"
@@ -254,6 +254,7 @@ def _same(one: float, other: float) -> bool:
     return same_dose(one, other)
 
 
-def _needed(found: Sequence[object], what: str) -> None:
-    if not found:
-        raise InputError(f"there is no answer to draw, such as {what}, among the results")
+def _needed(found: Sequence[object], what: str, least: int = 1) -> None:
+    if len(found) < least:
+        lacking = "there is no answer to draw" if least == 1 else "there is nothing to compare"
+        raise InputError(f"{lacking}, such as {what}, among the results")

@@ -47,14 +47,17 @@ class Row:
 
 
 def plate(collection: Collection, cache: Path) -> Plate:
-    """A row of three panels for each of step, dose, tilt range, algorithm and sparse scan.
+    """A row of three panels for each of step, dose, tilt range, algorithm and sparse scan of which two are
+    there.
 
-    Raises `InputError` when no series of Cu–Au has an answer of any of the methods.
+    Raises `InputError` when nothing is varied among the answers on Cu–Au.
     """
     found = scans(collection, CUAU)
     rows = [row for make in ROWS if (row := make(found)) is not None]
     if not rows:
-        raise InputError("no answer of mset on cuau-150-4d is among the results")
+        raise InputError(
+            "there is nothing to compare, such as mset on cuau-150-4d at two doses, in the results"
+        )
     chosen = list(
         dict.fromkeys((p[1].scanned.series.name, p[1].method, p[1].dose) for r in rows for p in _points(r))
     )
@@ -157,7 +160,8 @@ ROWS: tuple[Callable[[Sequence[Scanned]], Row | None], ...] = (_steps, _doses, _
 
 def _row(title: str, below: str, labels: Sequence[str], lines: Sequence[Line]) -> Row | None:
     held = tuple(line for line in lines if line.points)
-    return Row(title, below, tuple(dict.fromkeys(labels)), held) if held else None
+    compared = {label for line in held for label, _ in line.points}
+    return Row(title, below, tuple(dict.fromkeys(labels)), held) if len(compared) > 1 else None
 
 
 def _dose_label(total: float) -> str:
