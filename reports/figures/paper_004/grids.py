@@ -12,6 +12,7 @@ from ase.data import atomic_numbers
 
 from datasets.errors import InputError
 from reports.again import measurement_of
+from reports.figures import style
 from reports.figures.paper_004 import volumes, words
 from reports.figures.paper_004.cases import BAO, CUAU, WAVE_METHODS, Case, Scanned, cases, in_focus, scans
 from reports.figures.plate import Panel, Plate
@@ -120,7 +121,7 @@ def typical(collection: Collection, cache: Path) -> list[Plate]:
             found = [s for s in scans(collection, elements) if s.tilt_range < FULL]
         except InputError:
             continue
-        wedge = most_common([s.tilt_range for s in found])
+        wedge = typical_range(found)
         here = [s for s in found if s.tilt_range == wedge]
         defocused = [s for s in here if not s.focused]
         chosen = [
@@ -156,12 +157,17 @@ def sparse(collection: Collection, cache: Path) -> Plate:
             found = [s for s in scans(collection, elements) if s.tilt_range < FULL and not s.focused]
         except InputError:
             continue
-        wedge = most_common([s.tilt_range for s in found])
+        wedge = typical_range(found)
         chosen += cases([s for s in found if s.tilt_range == wedge], "mset", SPARSE_DOSES)
     _needed(chosen, "cuau-150-4d[tilt_range=75] by mset at totals of 1.25e4 and 1.25e5 e⁻/Å²")
-    titles = [f"{'–'.join(c.scanned.series.elements[::-1])}, {words.total_text(c.total)}" for c in chosen]
     return _plate(
-        collection, chosen, titles, "fig-8", "Fig. 8: sparse scan", 12 // max(len(chosen), 3), "by MSET"
+        collection,
+        chosen,
+        [f"{'–'.join(c.scanned.series.elements[::-1])}, {style.dose_text(c.total)}" for c in chosen],
+        "fig-8",
+        "Fig. 8: sparse scan",
+        12 // max(len(chosen), 3),
+        "by MSET; titles: particle, total dose (e⁻/Å²)",
     )
 
 
@@ -234,6 +240,11 @@ def central_pattern(case: Case) -> FloatArray:
     tilt = int(np.abs(measurement["theta"].values).argmin())
     probe = int(np.hypot(measurement["scan_x"].values, measurement["scan_y"].values).argmin())
     return np.asarray(measurement["counts"].values[tilt, probe], dtype=np.float64)
+
+
+def typical_range(found: Sequence[Scanned]) -> float:
+    """The tilt range of most series, of several the largest; NaN of none."""
+    return -most_common([-scanned.tilt_range for scanned in found])
 
 
 def most_common(values: Sequence[float]) -> float:

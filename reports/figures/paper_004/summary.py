@@ -15,7 +15,7 @@ from reports.accuracy import Estimate
 from reports.figures import style
 from reports.figures.paper_004 import words
 from reports.figures.paper_004.cases import CUAU, Case, Scanned, cases, in_focus, percent_wrong, scans
-from reports.figures.paper_004.grids import TYPICAL, most_common
+from reports.figures.paper_004.grids import TYPICAL, most_common, typical_range
 from reports.figures.plate import Panel, Plate
 from reports.published_multislice import CLASSIFICATION, FULL, RMSD, SPARSE_DOSES, TRACING, TYPICAL_DOSES
 from reports.series import Collection
@@ -127,7 +127,7 @@ def _tilts(found: Sequence[Scanned]) -> Row | None:
 
 
 def _algorithms(found: Sequence[Scanned]) -> Row | None:
-    wedge = most_common([s.tilt_range for s in found if s.tilt_range < FULL])
+    wedge = typical_range([s for s in found if s.tilt_range < FULL])
     here = [s for s in found if s.tilt_range == wedge]
     lines = []
     for total in TYPICAL_DOSES:
@@ -147,7 +147,7 @@ def _algorithms(found: Sequence[Scanned]) -> Row | None:
 
 
 def _sparse(found: Sequence[Scanned]) -> Row | None:
-    wedge = most_common([s.tilt_range for s in found if s.tilt_range < FULL])
+    wedge = typical_range([s for s in found if s.tilt_range < FULL])
     here = [s for s in found if s.tilt_range == wedge and not s.focused]
     chosen = cases(here, "mset", SPARSE_DOSES)
     points = tuple((_dose_label(c.total), c) for c in reversed(chosen))

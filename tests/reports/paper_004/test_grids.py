@@ -33,6 +33,12 @@ def test_the_summary_has_rows_of_what_is_varied(collection: Collection, cache: P
     assert "against dose" in made.alt
 
 
+def test_the_sparse_scans_of_both_particles_are_at_the_paper_s_tilts(plates: dict[str, Plate]) -> None:
+    titles = [panel.title for panel in plates["fig-8"].panels if panel.title]
+    assert titles == ["Au–Cu, 1.25×10⁵", "Au–Cu, 1.25×10⁴", "Ba–O, 1.25×10⁵", "Ba–O, 1.25×10⁴"]
+    assert "tilts over ±75°;" in plates["fig-8"].caption
+
+
 def test_four_algorithms_need_patterns(collection: Collection, cache: Path) -> None:
     with pytest.raises(InputError, match="by mset or sset"):
         grids.algorithms(only(collection, "cuau-tiny", "cuau-rings"), cache)
