@@ -111,8 +111,13 @@ def _blurred(volume: torch.Tensor, variance: float) -> torch.Tensor:
     One matrix per axis: with a single channel that is several times faster than a convolution.
     """
     sigma = SIGMA / VOXEL * variance**0.5
-    for axis in (2, 3, 4):
-        place = torch.arange(volume.shape[axis], device=volume.device)
-        matrix = torch.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2) / ((2 * torch.pi) ** 0.5 * sigma)
-        volume = torch.movedim(torch.movedim(volume, axis, -1) @ matrix.to(volume.dtype), -1, axis)
-    return volume
+    n_z, n_y, n_x = volume.shape[2:]
+
+    def matrix(n: int) -> torch.Tensor:
+        place = torch.arange(n, device=volume.device)
+        profile = torch.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
+        return (profile / ((2 * torch.pi) ** 0.5 * sigma)).to(volume.dtype)
+
+    along_x = volume.reshape(-1, n_y, n_x) @ matrix(n_x)
+    along_y = matrix(n_y) @ along_x
+    return (matrix(n_z) @ along_y.reshape(-1, n_z, n_y * n_x)).reshape(volume.shape)
