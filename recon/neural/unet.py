@@ -40,7 +40,9 @@ class UNet3D(nn.Module):
         )
         self.merge = nn.ModuleList(_double(2 * width, width, dropout) for width in widths[:-1])
         self.out = nn.Conv3d(base, 1, kernel_size=1)
-        nn.init.constant_(self.out.get_parameter("bias"), 0.05)  # a ReLU that begins at zero would pass no gradient
+        nn.init.constant_(
+            self.out.get_parameter("bias"), 0.05
+        )  # a ReLU that begins at zero would pass no gradient
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """The volume as Gaussian atoms."""
