@@ -67,8 +67,15 @@ def collect(results: str | Path, data_root: str | None = None) -> Payload:
         provenance=provenance(cells),
         command=_command(preset, {m.name for m in methods if not m.control}, names),
         matching=_matching(data, cells),
-        missing=int((data["status"] == MISSING).sum()),
+        missing=_not_run(data["status"]),
     )
+
+
+def _not_run(status: xr.DataArray) -> int:
+    """How many cells were not run, of the methods that were run on a dataset and at its doses."""
+    ran = status != MISSING
+    asked = ran.any(["dose", "replicate"]) & ran.any(["replicate", "reconstructor"])
+    return int((asked & ~ran).sum())
 
 
 def _check(data: xr.Dataset, folder: str) -> None:

@@ -2,9 +2,11 @@
 
     python -m reports.how_to_choose results/likelihood results/aet-smoke    # new numbers, then the page
     python -m reports.how_to_choose                                         # the page from the numbers it has
+    python -m reports.how_to_choose docs/how-to-choose.csv results/phase-contrast      # those, and some more
 
 A table stands between `<!-- NAME DATASET … -->` and `<!-- end -->` and is replaced whole; NAME is one of
-`TABLES`. The CSV holds one row per cell of the reconstructors, controls left out.
+`TABLES`. In `dose-needed`, datasets joined by + (a particle in 4D-STEM and in annular images) share a column.
+The CSV holds one row per cell of the reconstructors, controls left out.
 """
 
 from __future__ import annotations
@@ -54,13 +56,17 @@ PAGE, NUMBERS = "how-to-choose.md", "how-to-choose.csv"
 
 
 def numbers(folders: Iterable[str | Path]) -> pd.DataFrame:
-    """One row per cell of the results in `folders`, controls left out. A dataset that several hold is taken
-    from the first alone: doses, methods and cutoffs of different grids do not mix.
+    """One row per cell of the results in `folders`, controls left out, or of the numbers in a CSV. A dataset
+    that several hold is taken from the first alone: doses, methods and cutoffs of different grids do not mix.
 
     Raises `InputError` where a folder holds no results, results without a limit, or unfinished ones.
     """
     tables: dict[str, pd.DataFrame] = {}
     for folder in map(str, folders):
+        if folder.endswith(".csv"):
+            for dataset, own in pd.read_csv(folder).groupby("dataset", sort=False):
+                tables.setdefault(str(dataset), own)
+            continue
         data = open_results(folder)
         table = to_table(data)
         lacking = [name for name in SCORES if name not in table]
@@ -78,11 +84,11 @@ def numbers(folders: Iterable[str | Path]) -> pd.DataFrame:
 
 
 def _check_finished(table: pd.DataFrame, where: str) -> None:
-    """Every method has every dose and replicate that any other has; else `InputError`."""
-    wanted = len(table[["dose", "replicate"]].drop_duplicates())
-    for method, n in table.groupby("reconstructor", sort=False).size().items():
+    """Every method has every dose that any other has; else `InputError`. Replicates may be fewer at some."""
+    wanted = table["dose"].nunique()
+    for method, n in table.groupby("reconstructor", sort=False)["dose"].nunique().items():
         if n != wanted:
-            raise InputError(f"{where}: unfinished, {method} has {n} of {wanted} cells; run the preset again")
+            raise InputError(f"{where}: unfinished, {method} has {n} of {wanted} doses; run the preset again")
 
 
 def as_dataset(table: pd.DataFrame) -> xr.Dataset:
@@ -115,16 +121,17 @@ def is_whole(cells: pd.DataFrame) -> bool:
 def dose_needed(table: pd.DataFrame, datasets: Sequence[str]) -> str:
     """The dose that each method needs on each of `datasets`, with its interval; the least in bold."""
     found: dict[str, dict[str, tuple[float, str]]] = {}
-    for dataset in datasets:
-        data = as_dataset(chosen(table, dataset))
-        ends = float(data["dose"].min()), float(data["dose"].max())
-        for row in thresholds(data, CRITERIA).to_dict("records"):
-            low, dose, high = (float(row[part]) for part in ("low", "dose", "high"))
+    several = {column: column.split("+") for column in datasets}
+    parts = [(column, dataset) for column, joined in several.items() for dataset in joined]
+    for column, dataset in parts:
+        for row in thresholds(as_dataset(chosen(table, dataset)), CRITERIA).to_dict("records"):
+            low, dose, high, *ends = (float(row[p]) for p in ("low", "dose", "high", "min_dose", "max_dose"))
             text = _dose(dose, ends)
-            text += "" if low == high else f" ({_dose(low, ends)} to {_dose(high, ends)})"
-            found.setdefault(str(row["reconstructor"]), {})[dataset] = (dose, text)
+            if row["n_replicates"] > 1 and low != high:
+                text += f" ({_dose(low, ends)} to {_dose(high, ends)})"
+            found.setdefault(str(row["reconstructor"]), {})[column] = (dose, text)
     least = {d: min(own[d][0] for own in found.values() if d in own) for d in datasets}
-    rows = [["method", *datasets]]
+    rows = [["method", *(", ".join(joined) for joined in several.values())]]
     for method in _ordered(table, found):
         texts = [found[method].get(dataset, (math.nan, "not run")) for dataset in datasets]
         rows.append(
@@ -137,10 +144,12 @@ def dose_needed(table: pd.DataFrame, datasets: Sequence[str]) -> str:
             ]
         )
     goal = " and ".join(criterion_text(criterion) for criterion in CRITERIA)
+    n = _n(table, [dataset for _, dataset in parts])
+    one = " (of one none)" if n.startswith("n = 1 ") else ""
     return _markdown(rows) + (
         f"\n\nDose per image [e⁻/Å²] from which {goal} are met and stay met, interpolated in log dose; in "
-        f"brackets the 95 % bootstrap interval over {_n(table, datasets)} noise replicates; < and >: beyond "
-        "the doses that were imaged. Bold: the least."
+        f"brackets the 95 % bootstrap interval over {n} noise replicates{one}; < and >: beyond the doses "
+        "that were imaged. Bold: the least."
     )
 
 
@@ -257,7 +266,7 @@ def _n(table: pd.DataFrame, datasets: Sequence[str]) -> str:
     return f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
 
 
-def _dose(dose: float, ends: tuple[float, float]) -> str:
+def _dose(dose: float, ends: Sequence[float]) -> str:
     if math.isinf(dose):
         return f"< {dose_text(ends[0])}" if dose < 0 else f"> {dose_text(ends[1])}"
     return dose_text(dose)

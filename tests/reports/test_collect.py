@@ -13,13 +13,14 @@ from PIL import Image
 
 from benchmarks.cells import load_cells
 from benchmarks.preset import PresetCard
+from benchmarks.results import DIMS, MISSING
 from benchmarks.summary import summary
 from benchmarks.threshold import thresholds
 from datasets.catalog import DatasetCard
 from datasets.errors import InputError
 from recon.base import Status
 from reports.answers import MARGIN, spread_doses
-from reports.collect import OTHER, collect
+from reports.collect import OTHER, _not_run, collect
 from reports.figures.orthoslices import HALF_SLAB, PLANES
 from reports.payload import Payload, plain
 
@@ -166,6 +167,17 @@ def test_slices_show_bright_atoms_where_the_true_ones_are(payload: Payload) -> N
             assert at_atoms > 1.5 * image[:, ::-1][row, column].mean()
             reach = np.abs(positions).max() + MARGIN
             assert max(np.abs(piece.extent)) <= reach + 0.5 * (right - left) / image.shape[1] + 0.01
+
+
+def test_what_nobody_asked_for_is_not_missing() -> None:
+    """Neither a method on a dataset that it is not for, nor doses that only another dataset has."""
+    ran = np.full((2, 3, 2, 2), MISSING)
+    ran[0, :2, :, 0] = 0
+    ran[1, 1:, :, 1] = 0
+    status = xr.DataArray(ran, dims=DIMS)
+    assert _not_run(status) == 0
+    ran[1, 2, 1, 1] = MISSING
+    assert _not_run(status) == 1
 
 
 def test_interrupted_results_are_read_from_the_cells(results: Path, payload: Payload, tmp_path: Path) -> None:
