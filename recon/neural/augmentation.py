@@ -11,14 +11,18 @@ from typing import ClassVar
 import torch
 from ase import Atoms
 
-from recon.atoms.classify import Classify
-from recon.atoms.from_volume import atoms_from_volume
+from recon.atoms.classify import by_atomic_number, classify_bumps, closest_approach
+from recon.atoms.trace import trace
 from recon.neural.augmented import AugmentedReconstructor, evaluate
 from recon.neural.grid import Frame, Volume
+from recon.neural.occupied import occupied
 from recon.neural.tiling import tiled
 from recon.neural.unet import MULTIPLE, UNet3D
 from recon.neural.weights import load_weights
 from recon.project.projector import resolve_device
+
+EXPONENT = 1.5
+"""Power of the atomic number that what an atom holds goes by (tuned: README)."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,7 @@ class UNetAugmentation(AugmentedReconstructor):
     name: ClassVar[str] = "unet"
     reference: ClassVar[str] = "Lee, Jeong & Yang, Nature Communications 12, 1962 (2021)"
 
-    classify: Classify = "mixture"
-    """Which maxima are atoms, and of which species (`recon.atoms.classify`)."""
-    min_height: float = 0.02
+    min_height: float = 0.01
     """The least height of a maximum, relative to the greatest of the redrawn volume."""
 
     def redraw(self, volume: Volume) -> Volume:
@@ -47,9 +49,18 @@ class UNetAugmentation(AugmentedReconstructor):
         )
 
     def trace(self, drawn: Volume, volume: Volume, frame: Frame, elements: list[str]) -> Atoms:
-        """The maxima of the density, told apart as in any other volume."""
+        """The maxima of the density that are atoms by how much they hold, and of which species."""
         shown = frame.with_coordinates(drawn[0])
-        return atoms_from_volume(shown, elements, min_height=self.min_height, method=self.classify)
+        species = by_atomic_number(elements)
+        threshold = self.min_height * max(float(shown.max()), 0.0)
+        peaks = trace(shown, min_distance=closest_approach(elements), threshold=threshold)
+        if not len(peaks.heights):
+            return Atoms()
+        held = occupied(shown, peaks.positions)
+        labels = classify_bumps(held, species, EXPONENT)
+        atoms = Atoms([species[label] for label in labels[labels >= 0]], peaks.positions[labels >= 0])
+        atoms.set_array("intensity", held[labels >= 0])
+        return atoms
 
 
 @cache

@@ -34,7 +34,7 @@ class AugmentedReconstructor(Reconstructor):
     PyTorch device or "auto".
     """
 
-    start: str = "mlem"
+    start: str = "mlem[denoise=wiener]"
     weights: str | None = None
     device: str = "auto"
 

@@ -36,7 +36,6 @@ class IRDM(UNetAugmentation):
     name: ClassVar[str] = "irdm"
     reference: ClassVar[str] = "Wang, Ding, Liu & Xin, Adv. Intell. Syst. 2, 2000152 (2020)"
 
-    start: str = "fista"
     weights: str | None = "unet"
     completion: str = "wedge-completion"
 

@@ -18,14 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from ase import Atoms
-from scipy.special import erf
 
 from datasets.errors import InputError
 from recon.atoms.classify import by_atomic_number, closest_approach
-from recon.atoms.spline import OVERSAMPLE
-from recon.atoms.trace import sphere_sums, trace
+from recon.atoms.trace import trace
 from recon.neural.augmented import AugmentedReconstructor, evaluate
-from recon.neural.grid import SIGMA, VOXEL, Frame, Volume
+from recon.neural.grid import VOXEL, Frame, Volume
+from recon.neural.occupied import occupied
 from recon.neural.res_unet import COARSE, ResUNet3D
 from recon.neural.species import SpeciesNetwork, SpeciesSizes, name_atoms
 from recon.neural.tiling import tiled
@@ -33,10 +32,6 @@ from recon.neural.weights import load_weights
 from recon.neural.zernike import zernike_descriptors
 from recon.project.projector import resolve_device
 
-BALL = 0.8
-"""Radius [Å] of the ball whose occupancy is an atom's probability: where it is uncertain, it is lower and
-wider.
-"""
 FAINT = 0.05
 """Least height of a maximum of the occupancy that is looked at."""
 RADIUS = 1.75
@@ -127,15 +122,10 @@ def find_atoms(drawn: Volume, volume: Volume, frame: Frame, min_distance: float,
     if not len(peaks.heights):
         n_features = 2 * sum(n // 2 + 1 for n in range(ORDER + 1))
         return Found(np.empty((0, 3)), np.empty(0), np.empty(0), np.empty((0, n_features)))
-    fine = VOXEL / OVERSAMPLE
-    radius = round(BALL / fine)
-    reach = radius * fine / SIGMA
-    within = erf(reach / np.sqrt(2)) - np.sqrt(2 / np.pi) * reach * np.exp(-(reach**2) / 2)
-    whole = within * (2 * np.pi * SIGMA**2) ** 1.5 / fine**3
-    probability = sphere_sums(occupancy, peaks.positions, radius) / whole
+    probability = occupied(occupancy, peaks.positions)
     kept = probability >= threshold
     positions = peaks.positions[kept]
-    intensities = sphere_sums(density, positions, radius) / whole
+    intensities = occupied(density, positions)
     origin = tuple(float(o) for o in frame.origin[::-1])
     described = [
         zernike_descriptors(
