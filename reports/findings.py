@@ -109,11 +109,11 @@ def asked(payload: Payload) -> str:
     controls = [m for m in payload.methods if m.control]
     alike: dict[tuple[object, ...], list[Specimen]] = {}
     for d in payload.datasets:
-        alike.setdefault((d.base, d.engine, d.n_atoms, d.n_images, *d.doses), []).append(d)
+        alike.setdefault((d.base, d.engine, d.n_atoms, d.n_images, d.image, *d.doses), []).append(d)
     parts = [
         f"{own[0].name if len(own) == 1 else f'{len(own)} of {own[0].base}'} ({own[0].n_atoms} atoms"
-        f"{', ' + _count(own[0].n_images, 'image') if own[0].n_images else ''}{' each' * (len(own) > 1)}) at "
-        f"{_doses(own[0].doses)}"
+        f"{', ' + _count(own[0].n_images, own[0].image) if own[0].n_images else ''}"
+        f"{' each' * (len(own) > 1)}) at {_doses(own[0].doses)}"
         for own in alike.values()
     ]
     methods = f"{_count(len(own), 'method')} and {_count(len(controls), 'control')}".capitalize()

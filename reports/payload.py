@@ -100,6 +100,11 @@ class Specimen:
     published: list[Mark] = field(default_factory=list)
     """What a paper states of such a specimen."""
 
+    @property
+    def image(self) -> str:
+        """What one of its images is called."""
+        return "4D-STEM scan" if self.modality == "4dstem" else "image"
+
 
 @dataclass(frozen=True)
 class Value:

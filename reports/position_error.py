@@ -137,7 +137,7 @@ def caption(payload: Payload) -> str:
     """What is shown: the subset, n, what the intervals are, and how to read a hollow point."""
     shown = drawn(payload)
     subset = "; ".join(
-        f"{d.name} ({d.n_atoms} atoms, {f'{d.n_images} ' if d.n_images else ''}{d.engine} images)"
+        f"{d.name} ({d.n_atoms} atoms, {f'{d.n_images} ' if d.n_images else ''}{d.engine} {d.image}s)"
         for d in shown
     )
     names = {d.name for d in shown}

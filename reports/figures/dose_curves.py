@@ -84,7 +84,8 @@ def images_text(specimen: Specimen) -> str:
     """What was imaged: `60 abtem images per series`, `one abtem frame`."""
     if specimen.n_images == 1:
         return f"one {specimen.engine} {'frame' if specimen.modality == 'hrtem' else 'image'}"
-    return f"{f'{specimen.n_images} ' if specimen.n_images else ''}{specimen.engine} images per series"
+    n = f"{specimen.n_images} " if specimen.n_images else ""
+    return f"{n}{specimen.engine} {specimen.image}s per series"
 
 
 def _sheet_note(specimen: Specimen) -> str:

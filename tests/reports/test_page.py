@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from reports import findings, position_error
 from reports.figures.style import dose_text
 from reports.page.render import breakable, embed, page_data, render, unbroken
 from reports.page.tables import table_metrics
@@ -174,6 +175,12 @@ def test_the_page_without_volumes_or_failures_says_so(payload: Payload) -> None:
     assert "No cell of these results holds a volume." in text
     assert "None: every cell has an answer." in text
     assert "a threshold takes at least two doses" in text
+
+
+def test_scans_of_patterns_are_not_called_images(payload: Payload) -> None:
+    scans = replace(payload, datasets=[replace(d, modality="4dstem") for d in payload.datasets])
+    assert "40 atoms, 12 4D-STEM scans" in findings.asked(scans)
+    assert "12 linear 4D-STEM scans" in position_error.caption(scans)
 
 
 def test_total_doses_are_shown_where_the_number_of_images_is_known(page: Page, payload: Payload) -> None:
