@@ -132,6 +132,8 @@ def threshold(
     first = max(int(np.searchsorted(dose, low, side="right")) - 1, 0)
     last = min(int(np.searchsorted(dose, high)), len(dose) - 1)
     fewest = int(counts[:, first : last + 1].min())
+    if n_structures * fewest == 1:  # a dose next to it has one replicate: nothing tells how far it varies
+        low = high = float(point)
     return Threshold(float(point), float(low), float(high), *ends, n_structures, fewest)
 
 

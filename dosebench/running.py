@@ -192,11 +192,12 @@ def results_text(results: xr.Dataset, preset: PresetCard) -> str:
         for head, entry in shown.items():
             if isinstance(entry, tuple):
                 shown[head] = _with_interval(rows, *entry) if entry[0] in rows else ["-"] * len(rows)
+        n = sorted(set(rows["cells"]))
+        replicates = f"{n[0]} to {n[-1]}" if len(n) > 1 else f"{n[0]}"
         rule = f"pairs in the plane within {SHEET_CUTOFF:g} Å" if sheet else f"cutoff {preset.cutoff:g} Å"
         blocks.append(
             f"{dataset} ({engine}), dose in e⁻/Å² per image, mean ± 95 % interval over "
-            f"{results.sizes['replicate']} noise replicates, {rule}\n"
-            + pd.DataFrame(shown).to_string(index=False)
+            f"{replicates} noise replicates, {rule}\n" + pd.DataFrame(shown).to_string(index=False)
         )
     # all criteria together, and where there are several each by itself too
     alone = [(one,) for one in preset.criteria] if len(preset.criteria) > 1 else []
@@ -204,7 +205,10 @@ def results_text(results: xr.Dataset, preset: PresetCard) -> str:
         found = thresholds(results, criteria)
         rows = found[found["kind"] == "reconstructor"]
         said = " and ".join(criterion.text for criterion in criteria)
-        lines = [f"  {r.base} {r.reconstructor}: {r.text}" for r in rows.itertuples()]
+        lines = [
+            f"  {r['base']} {r['reconstructor']}: {r['text']}, n = {r['n_structures'] * r['n_replicates']}"
+            for r in rows.to_dict("records")
+        ]
         blocks.append("\n".join([f"dose [e⁻/Å² per image] needed for {said}:", *lines]))
     return "\n\n".join(blocks)
 

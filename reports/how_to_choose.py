@@ -127,8 +127,7 @@ def dose_needed(table: pd.DataFrame, datasets: Sequence[str]) -> str:
         for row in thresholds(as_dataset(chosen(table, dataset)), CRITERIA).to_dict("records"):
             low, dose, high, *ends = (float(row[p]) for p in ("low", "dose", "high", "min_dose", "max_dose"))
             text = _dose(dose, ends)
-            if row["n_replicates"] > 1 and low != high:
-                text += f" ({_dose(low, ends)} to {_dose(high, ends)})"
+            text += "" if low == high else f" ({_dose(low, ends)} to {_dose(high, ends)})"
             found.setdefault(str(row["reconstructor"]), {})[column] = (dose, text)
     least = {d: min(own[d][0] for own in found.values() if d in own) for d in datasets}
     rows = [["method", *(", ".join(joined) for joined in several.values())]]

@@ -208,8 +208,10 @@ def test_replicates_count_at_the_doses_that_they_have() -> None:
     assert (part.n_replicates, part.dose > 100) == (3, True)
     values[0, 1:, 2:] = 99
     assert threshold(DOSES, [values], [ERROR], ran=ran) == whole
-    late = np.array([[[0.1, 0.1, 0.1, 0.0]] * 3])
-    assert threshold(DOSES, [late], [ERROR], ran=ran).n_replicates == 1
+    late = np.array([[[0.1, 0.1, 0.1, 0.0], [0.2, 0.3, 0.1, 0.0], [0.3, 0.2, 0.1, 0.0]]])
+    single = threshold(DOSES, [late], [ERROR], ran=ran)
+    assert single.n_replicates == 1
+    assert single.low == single.dose == single.high
     with pytest.raises(InputError, match="a replicate must have been run at every dose"):
         threshold(DOSES, [values], [ERROR], ran=np.zeros(values.shape, dtype=bool))
 
