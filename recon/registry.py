@@ -31,6 +31,7 @@ BUILT_IN = {
     "poisson-ml": "recon.atoms.likelihood:PoissonML",
     "unet": "recon.neural.augmentation:UNetAugmentation",
     "pann": "recon.neural.pann:PANN",
+    "irdm": "recon.neural.irdm:IRDM",
     "mset": "recon.ptychography.mset:MSET",
     "sset": "recon.ptychography.mset:SSET",
     "paet-multi": "recon.ptychography.paet:PtychographicAET",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ import xarray as xr
 from ase import Atoms
 
 from datasets.errors import InputError
-from datasets.schema import check_measurement
 from recon import registry
 from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.memory import peak_memory
@@ -60,14 +59,15 @@ class AugmentedReconstructor(Reconstructor):
         self, measurement: xr.Dataset, *, rng: np.random.Generator, callback: Callback | None = None
     ) -> Reconstruction:
         """The atoms of `measurement`, with the volume that they were traced in."""
-        check_measurement(measurement)
+        if (declined := self.declined(measurement)) is not None:
+            return declined
         begin = time.perf_counter()
+        if presence(annular_images(measurement)) < LEAST:
+            nothing = "The images show no more than their background."
+            return Reconstruction(Atoms(), message=nothing, stats={"seconds": time.perf_counter() - begin})
         first = self._starter().reconstruct(measurement, rng=rng, callback=callback)
         if first.status.failed or first.volume is None:
             return first
-        if presence(annular_images(measurement)) < LEAST:
-            nothing = "The images show no more than their background."
-            return replace(first, atoms=Atoms(), message=nothing)
         volume, frame = to_grid(first.volume)
         drawn = self.redraw(volume)
         atoms = self.trace(drawn, volume, frame, list(measurement.attrs["elements"]))
