@@ -163,6 +163,42 @@ def test_the_gallery_of_structures_fits_every_window(size: tuple[int, int], tmp_
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_the_numbers_of_a_paper_stay_within_their_cells(size: tuple[int, int], tmp_path: Path) -> None:
+    from reports.page.paper import Drawn, render
+
+    rows = (
+        ("", "Quantity", "n", "By", "Ours", "Interval", "Paper"),
+        (
+            "Cu–Au, −20 nm, 1.6 Å, ±90°, 2×10⁵ e⁻/Å²",
+            "Classification (%)",
+            "3",
+            "mset",
+            "99",
+            "98 to 100",
+            "99",
+        ),
+    )
+    svg = b"<svg xmlns='http://www.w3.org/2000/svg' width='10' height='10'/>"
+    one = Drawn("one", "One", svg, (10, 10), svg, (10, 10), "Caption.", "Alt.", (), rows)
+    told = dict.fromkeys(("reference", "reading", "name", "command"), "told")
+    (tmp_path / "page.html").write_text(render([one], [], number="004", provenance=[], **told))
+    browser = Browser(size)
+    try:
+        browser.open(tmp_path / "page.html")
+        browser.script("document.querySelector('details').open = true")
+        over = browser.script(
+            "return [...document.querySelectorAll('.numbers th, .numbers td')].map(c => {"
+            " const text = document.createRange(); text.selectNodeContents(c);"
+            " return text.getBoundingClientRect().right - c.getBoundingClientRect().right })"
+        )
+        assert len(over) == 14
+        assert max(over) <= 1
+        assert browser.script("return document.documentElement.scrollWidth") <= size[0]
+    finally:
+        browser.close()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_everything_is_drawn_without_an_error(visit: Visit, size: tuple[int, int]) -> None:
     browser = visit(size)
     assert browser.script(
