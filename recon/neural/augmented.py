@@ -20,6 +20,7 @@ from recon.base import Callback, Reconstruction, Reconstructor, Status
 from recon.memory import peak_memory
 from recon.neural.grid import Frame, Volume, to_grid
 from recon.neural.presence import LEAST, presence
+from recon.neural.weights import has_weights, shipped_names
 from recon.pipeline import TomographicReconstructor
 from recon.preprocess.annular import annular_images
 
@@ -51,8 +52,21 @@ class AugmentedReconstructor(Reconstructor):
             raise InputError(f"{self.name} starts from a tomographic reconstructor, {self.start!r} is none")
         return found
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The weights that it works with."""
+        return (self.weights or self.name,)
+
     def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
-        """Whether the reconstructor that it starts from supports this measurement."""
+        """Whether its weights are there, and the reconstructor that it starts from supports this
+        measurement.
+        """
+        for weights in self.needed:
+            if not has_weights(weights):
+                return False, (
+                    f"{self.name} needs the weights {weights!r}, which are not among those shipped "
+                    f"({', '.join(shipped_names())}): make them by `dosebench train`, and name the file"
+                )
         return self._starter().supports(measurement)
 
     def reconstruct(

@@ -39,6 +39,11 @@ class IRDM(UNetAugmentation):
     weights: str | None = "unet"
     completion: str = "wedge-completion"
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The weights of both networks."""
+        return *super().needed, self.completion
+
     def supports(self, measurement: xr.Dataset) -> tuple[bool, str]:
         """Besides what `start` asks: tilts about y only, in even steps that sample a sinogram."""
         supported, reason = super().supports(measurement)

@@ -73,16 +73,21 @@ class PANN(AugmentedReconstructor):
         if not 0 < self.threshold < 1:
             raise InputError(f"threshold must be between 0 and 1, not {self.threshold}")
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The weights of both stages."""
+        return self.weights or "pann-volumes", self.names or "pann-species"
+
     def redraw(self, volume: Volume) -> Volume:
         """(2, z, y, x): occupancy and density."""
-        network = volume_network(self.weights or "pann-volumes")
+        network = volume_network(self.needed[0])
         return redraw(network, volume, resolve_device(self.device))
 
     def trace(self, drawn: Volume, volume: Volume, frame: Frame, elements: list[str]) -> Atoms:
         """The maxima of the occupancy that are more likely atoms than not, named."""
         species = by_atomic_number(elements)
         found = find_atoms(drawn, volume, frame, closest_approach(elements), self.threshold)
-        network = species_network(self.names or "pann-species")
+        network = species_network(self.needed[1])
         numbers, certainty = name_atoms(
             network, found.positions, found.intensities, found.descriptors, species
         )

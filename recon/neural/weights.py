@@ -43,6 +43,11 @@ def load_weights(name: str) -> tuple[dict[str, torch.Tensor], Mapping[str, Any]]
     return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"), card
 
 
+def has_weights(name: str) -> bool:
+    """Whether there are weights called `name`, shipped or as a file."""
+    return Path(name).is_file() if name.endswith(".pt") else name in shipped_names()
+
+
 def shipped_names() -> list[str]:
     """The names of the weights that come with the package."""
     folder = resources.files(__package__) / SHIPPED

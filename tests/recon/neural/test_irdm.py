@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import cast
 
 import numpy as np
+import pytest
 import torch
 import xarray as xr
 from ase import Atoms
@@ -12,7 +13,7 @@ from torch import nn
 from datasets.schema import check_measurement
 from recon import registry
 from recon.neural.inpaint import ImageUNet
-from recon.neural.irdm import completed
+from recon.neural.irdm import IRDM, completed
 
 THETA = tuple(np.arange(-60.0, 61.0, 4.0))
 
@@ -40,7 +41,10 @@ def test_measured_images_stay_and_missing_ones_are_drawn(
     assert whole.attrs["background"] == 2.0
 
 
-def test_what_it_does_not_support(measure: Callable[..., xr.Dataset], cluster: Callable[..., Atoms]) -> None:
+def test_what_it_does_not_support(
+    measure: Callable[..., xr.Dataset], cluster: Callable[..., Atoms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IRDM, "needed", ())  # whether they are there is another matter
     method = registry.get("irdm")
     atoms = cluster(13, ("Au",))
     assert method.supports(measure(atoms, THETA))[0]

@@ -81,6 +81,13 @@ def test_a_trained_network_is_a_reconstructor(trained: Path, measure, cluster) -
     assert answer.stats["seconds"] > 0
 
 
+def test_a_network_without_weights_says_how_to_make_them(measure, cluster) -> None:  # type: ignore[no-untyped-def]
+    data = measure(cluster(13, ("Au",)), (0.0, 30.0, 60.0))
+    answer = registry.get("unet[weights=nowhere.pt]").reconstruct(data, rng=np.random.default_rng(0))
+    assert answer.status is Status.SKIPPED
+    assert "dosebench train" in answer.message
+
+
 def test_a_network_needs_a_volume_to_start_from(measure, cluster) -> None:  # type: ignore[no-untyped-def]
     data = measure(cluster(13, ("Au",)), (0.0, 30.0, 60.0))
     with pytest.raises(InputError, match="starts from a tomographic reconstructor"):
