@@ -8,10 +8,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
+import numpy as np
 import torch
 from ase import Atoms
 
-from recon.atoms.classify import by_atomic_number, classify_bumps, closest_approach
+from recon.atoms.classify import (
+    NON_ATOM,
+    by_atomic_number,
+    classify,
+    classify_intensities,
+    closest_approach,
+)
 from recon.atoms.trace import trace
 from recon.neural.augmented import AugmentedReconstructor, evaluate
 from recon.neural.grid import Frame, Volume
@@ -20,9 +27,6 @@ from recon.neural.tiling import tiled
 from recon.neural.unet import MULTIPLE, UNet3D
 from recon.neural.weights import load_weights
 from recon.project.projector import resolve_device
-
-EXPONENT = 1.5
-"""Power of the atomic number that what an atom holds goes by (tuned: README)."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class UNetAugmentation(AugmentedReconstructor):
 
     min_height: float = 0.01
     """The least height of a maximum, relative to the greatest of the redrawn volume."""
+    enough: float = 0.6
+    """A maximum that holds so much of an atom of a close-packed metal (`recon.neural.occupied`) is an atom,
+    even where the mixture of intensities takes it for noise (tuned: README).
+    """
 
     def redraw(self, volume: Volume) -> Volume:
         """(1, z, y, x): the density as Gaussian atoms."""
@@ -49,7 +57,9 @@ class UNetAugmentation(AugmentedReconstructor):
         )
 
     def trace(self, drawn: Volume, volume: Volume, frame: Frame, elements: list[str]) -> Atoms:
-        """The maxima of the density that are atoms by how much they hold, and of which species."""
+        """The maxima of the density that are atoms, as in any volume or by how much they hold, named by
+        that.
+        """
         shown = frame.with_coordinates(drawn[0])
         species = by_atomic_number(elements)
         threshold = self.min_height * max(float(shown.max()), 0.0)
@@ -57,9 +67,11 @@ class UNetAugmentation(AugmentedReconstructor):
         if not len(peaks.heights):
             return Atoms()
         held = occupied(shown, peaks.positions)
-        labels = classify_bumps(held, species, EXPONENT)
-        atoms = Atoms([species[label] for label in labels[labels >= 0]], peaks.positions[labels >= 0])
-        atoms.set_array("intensity", held[labels >= 0])
+        labels, _ = classify(shown, peaks, elements)
+        atom = (labels != NON_ATOM) | (held >= self.enough)
+        named = np.maximum(classify_intensities(held[atom], species), 0)
+        atoms = Atoms([species[label] for label in named], peaks.positions[atom])
+        atoms.set_array("intensity", held[atom])
         return atoms
 
 
