@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 METRICS = ("tracing_error", "rmsd", "classification")
 DODGE = 1.04
 """Methods stand beside one another at a dose, each by this factor further on."""
+LEAST_RECALL = 20.0
+"""An RMSD of fewer of the atoms [%] is not drawn."""
 MOST_ERROR = 100.0
 """Tracing errors [%] are shown so far; what is beyond stands at the edge."""
 
@@ -43,7 +45,8 @@ def plate(collection: Collection, cache: Path) -> Plate:
             "the RMSD of all "
             "atoms; a method that finds only the atoms that are easily placed can lie below it. Arrows: "
             "a tracing error "
-            f"above {MOST_ERROR:g} %. {words.n_text(found)}"
+            f"above {MOST_ERROR:g} %. RMSDs of less than {LEAST_RECALL:g} % of the atoms are not drawn. "
+            f"{words.n_text(found)}"
         ),
         alt="Tracing error, RMSD and classification against dose for volumes, networks and the likelihood.",
         rows=rows(found),
@@ -58,6 +61,8 @@ def curve(series: Series, metric: str, looks: Mapping[str, Method], *, wide: int
         for nth, method in enumerate(words.methods_of(series)):
             name = words.family(method)
             doses = [d for d in series.doses(method) if math.isfinite(d)]
+            if metric == "rmsd":  # of a few atoms it says nothing
+                doses = [d for d in doses if words.estimate(series, method, d, "recall").mean >= LEAST_RECALL]
             line = [words.estimate(series, method, d, metric) for d in doses]
             x = [d * DODGE ** (nth - len(looks) / 2) for d in doses]
             shown = [min(e.mean, MOST_ERROR) if metric == "tracing_error" else e.mean for e in line]

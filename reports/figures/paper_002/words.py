@@ -20,13 +20,14 @@ from reports.series import WEDGE, Collection, Series
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ORDER = ("resire", "mlem", "unet", "pann", "pann+ml", "poisson-ml")
+ORDER = ("resire", "mlem", "unet", "unet+ml", "pann", "pann+ml", "poisson-ml")
 """Families from the volume as it is to the likelihood; others come after."""
-NETWORKS = ("unet", "pann", "pann+ml")
+NETWORKS = ("unet", "unet+ml", "pann", "pann+ml")
 NAMES = {
     "resire": "RESIRE",
     "mlem": "MLEM",
     "unet": "U-Net",
+    "unet+ml": "U-Net + ML",
     "pann": "PANN",
     "pann+ml": "PANN + ML",
     "poisson-ml": "poisson-ml",
@@ -96,6 +97,8 @@ def n_text(found: Sequence[Series]) -> str:
         for method in methods_of(series)
         for dose in series.doses(method)
     }
+    if counts == {1}:
+        return "One noise replicate of one particle, so no intervals; failed answers count as nothing found."
     n = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts, default=0)}"
     bars = f"Bars: {100 * LEVEL:g} % Student interval over n = {n} noise replicates of one particle"
     return f"{bars}; failed answers count as nothing found."
@@ -131,4 +134,4 @@ def key(found: dict[str, Method]) -> Panel:
             columnspacing=1.3,
         )
 
-    return Panel(draw, height=(0.26, 0.62))
+    return Panel(draw, height=(0.26, 0.22 * -(-len(found) // 2) + 0.1))

@@ -29,7 +29,7 @@ from reports.figures.paper_002 import augmentation, confusion, dose, wedge
 from reports.figures.plate import Plate
 from reports.series import Collection, open_collection
 
-METHODS = ("resire", "mlem", "unet", "pann", "pann+ml", "poisson-ml")
+METHODS = ("resire", "mlem", "unet", "unet+ml", "pann", "pann+ml", "poisson-ml")
 DOSES = (1e2, 1e3, 1e4)
 REPLICATES = 2
 SPECIES = (27, 46, 78)
