@@ -115,7 +115,9 @@ def recovery(
 
 
 def table(found: pd.DataFrame, by: str, metric: str) -> pd.DataFrame:
-    """Means of `metric` by class and method, and the paired difference of each method to the plain volume."""
+    """Means of `metric` by class and method, and the paired difference of each method to the plain volume; of
+    answers without a value, such as the RMSD of none, there is none.
+    """
     wide = found.pivot_table(
         index=["sample", by], columns="method", values=metric, observed=True
     ).reset_index()
@@ -126,7 +128,7 @@ def table(found: pd.DataFrame, by: str, metric: str) -> pd.DataFrame:
         for method in [PLAIN, *(c for c in wide.columns if c not in ("sample", by, PLAIN))]:
             row[method] = f"{part[method].mean():.3f}"
             if method != PLAIN:
-                gain = (part[method] - part[PLAIN]).to_numpy()
+                gain = (part[method] - part[PLAIN]).dropna().to_numpy()
                 drawn = gain[rng.integers(len(gain), size=(N_BOOTSTRAP, len(gain)))].mean(axis=1)
                 low, high = np.quantile(drawn, [0.025, 0.975])
                 row[f"{method} − {PLAIN}"] = f"{gain.mean():+.3f} ({low:+.3f} to {high:+.3f})"
@@ -145,7 +147,7 @@ def main(url: str, samples: int, methods: tuple[str, ...], most: int | None, csv
     found = recovery(url, samples, list(methods), most=most)
     if csv:
         found.to_csv(csv, index=False)
-    for metric in ("tracing_error", "recall", "named"):
+    for metric in ("tracing_error", "recall", "named", "rmsd"):
         for by in ("dose", "family", "noise", "wedge", "start"):
             click.echo(f"\n{metric} by {by}\n{table(found, by, metric).to_string(index=False)}")
     click.echo(f"\nvoxels of {VOXEL} Å; pairs within 1 Å, one translation removed")
