@@ -10,7 +10,7 @@ per image.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -100,10 +100,11 @@ class Series:
     electrons: FloatArray
     acquisition: Acquisition
     expected: FloatArray
-    record: dict[str, float] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "record", {k: float(v) for k, v in asdict(self.acquisition).items()})
+    @property
+    def record(self) -> dict[str, float]:
+        """How the series was taken, by name."""
+        return {name: float(value) for name, value in asdict(self.acquisition).items()}
 
 
 def make_series(

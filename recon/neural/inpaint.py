@@ -18,14 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
-from torch import nn
 
 from datasets.errors import InputError
-from recon.neural.grid import VOXEL
+from recon.neural.grid import SMOOTH, VOXEL, height_inside
+from recon.neural.unet import UNet
 
-LEVELS = 4
-SMOOTH = 2.0
-"""Standard deviation [Å] of the Gaussian that an image's scale is measured with."""
 WRAP = 16
 """Rows of a sinogram that are continued beyond its ends: seen from behind, an object is its mirror image."""
 LARGEST_STEP = 6.0
@@ -34,50 +31,19 @@ LARGEST_STEP = 6.0
 FloatArray = npt.NDArray[np.float64]
 
 
-class ImageUNet(nn.Module):
-    """(batch, `n_channels`, y, x) to (batch, 1, y, x), nowhere negative; sides are multiples of 8."""
+class ImageUNet(UNet):
+    """(batch, `n_channels`, y, x) to (batch, 1, y, x)."""
 
     def __init__(self, n_channels: int = 1, base: int = 16) -> None:
-        super().__init__()
-        widths = [base * 2**level for level in range(LEVELS)]
-        self.down = nn.ModuleList(
-            _double(first, width) for first, width in zip([n_channels, *widths], widths, strict=False)
-        )
-        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, kernel_size=2, stride=2) for w in widths[:-1])
-        self.merge = nn.ModuleList(_double(2 * w, w) for w in widths[:-1])
-        self.out = nn.Conv2d(base, 1, kernel_size=1)
-        nn.init.constant_(self.out.get_parameter("bias"), 0.05)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """The image as it would be."""
-        kept: list[torch.Tensor] = []
-        found = image
-        for level, block in enumerate(self.down):
-            found = block(found if level == 0 else nn.functional.max_pool2d(found, 2))
-            kept.append(found)
-        for level in reversed(range(LEVELS - 1)):
-            found = self.merge[level](torch.cat([self.up[level](found), kept[level]], dim=1))
-        return torch.relu(self.out(found))
-
-
-def _double(before: int, after: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for first in (before, after):
-        layers += [
-            nn.Conv2d(first, after, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.LeakyReLU(0.2, inplace=True),
-        ]
-    return nn.Sequential(*layers)
+        super().__init__(2, n_channels, base)
 
 
 def scale_of(images: FloatArray, pixel_size: float) -> float:
     """The height of `images` (n_tilt, n_y, n_x) inside the object: ∑S²/∑S of S, the images smoothed; one
     where they are empty.
     """
-    smooth = gaussian_filter(images, (0, SMOOTH / pixel_size, SMOOTH / pixel_size), mode="nearest").clip(0)
-    total = float(smooth.sum())
-    return float((smooth**2).sum()) / total if total > 0 else 1.0
+    smooth = gaussian_filter(images, (0, SMOOTH / pixel_size, SMOOTH / pixel_size), mode="nearest")
+    return height_inside(smooth) or 1.0
 
 
 def remove_support(network: ImageUNet, images: FloatArray, pixel_size: float) -> FloatArray:

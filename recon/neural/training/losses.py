@@ -13,9 +13,8 @@ import torch
 from torch import nn
 
 from recon.neural.grid import SIGMA, VOXEL
+from recon.neural.occupied import BALL
 
-NEAR = 0.8
-"""Radius [Å] of a ball that cannot hold two atoms: the shortest bond, of Si and O, is 1.6 Å long."""
 FLOOR = 0.002
 """Mean square of a target below which a patch counts as one with that: empty patches must not weigh
 infinitely.
@@ -35,7 +34,7 @@ class PhysicsLoss:
     """Of PANN's first stage: errors of occupancy and density, and what their physics says, weighed.
 
     `projection`: sums of the density along a random direction normal to y, as a tilted image shows them;
-    `atomicity`: where there is occupancy, it is that of whole atoms; `distance`: no ball of radius `NEAR`
+    `atomicity`: where there is occupancy, it is that of whole atoms; `distance`: no ball of radius `BALL`
     holds more than one. Positivity is the network's own. The weights are our choice
     (`recon.neural.res_unet`).
     """
@@ -94,12 +93,12 @@ def atomicity_error(occupancy: torch.Tensor) -> torch.Tensor:
 
 
 def crowding(occupancy: torch.Tensor) -> torch.Tensor:
-    """How much more than one atom there is in a ball of radius `NEAR`, mean square over the voxels, times
+    """How much more than one atom there is in a ball of radius `BALL`, mean square over the voxels, times
     100.
     """
-    half = int(NEAR / VOXEL)
+    half = int(BALL / VOXEL)
     steps = torch.arange(-half, half + 1, device=occupancy.device) * VOXEL
-    ball = (steps[:, None, None] ** 2 + steps[:, None] ** 2 + steps**2 <= NEAR**2).to(occupancy.dtype)
+    ball = (steps[:, None, None] ** 2 + steps[:, None] ** 2 + steps**2 <= BALL**2).to(occupancy.dtype)
     inside = nn.functional.conv3d(occupancy, ball[None, None], padding=half) * VOXEL**3
     atoms = inside / ((2 * torch.pi) ** 1.5 * SIGMA**3)
     return torch.relu(atoms - 1).square().mean() / atoms.square().mean().clamp_min(FEW)
