@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reports.payload import Method
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLUMN = 3.5
 """Width of a figure over one column [inch]."""
@@ -215,3 +218,14 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
     for k, i in enumerate(order):
         moved[i] = placed[k]
     return moved
+
+
+def decades(ax: Axes, doses: Sequence[float], *, margin: float = 0.15) -> None:
+    """A tick at every power of ten between `doses`, on an axis that reaches `margin` decades beyond them."""
+    from matplotlib.ticker import NullLocator
+
+    low, high = math.log10(min(doses)) - margin, math.log10(max(doses)) + margin
+    ax.set_xlim(10**low, 10**high)
+    ax.xaxis.set_minor_locator(NullLocator())
+    powers = [10.0**p for p in range(math.ceil(low), math.floor(high) + 1)]
+    ax.set_xticks(powers, [dose_text(power) for power in powers])

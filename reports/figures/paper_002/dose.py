@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,25 +94,13 @@ def curve(series: Series, metric: str, looks: Mapping[str, Method], *, wide: int
             ax.set_ylim(-3, 1.07 * MOST_ERROR)
         else:
             ax.set_ylim(-3, 103)
-        _decades(ax, [c.cell.dose for c in series.cells if math.isfinite(c.cell.dose)])
+        style.decades(ax, [c.cell.dose for c in series.cells if math.isfinite(c.cell.dose)], margin=0.3)
         ax.set_xlabel("Dose per image (e⁻/Å²)")
         ax.grid(axis="y")
         ax.set_axisbelow(True)
 
     title = f"{short(series)}: {words.TITLES[metric]}"
     return Panel(draw, title, wide=wide, height=(1.95, 2.3))
-
-
-def _decades(ax: Axes, doses: Sequence[float]) -> None:
-    """A tick at every power of ten between the doses."""
-    from matplotlib.ticker import NullLocator
-
-    low, high = math.log10(min(doses)), math.log10(max(doses))
-    powers = [10.0**p for p in range(math.floor(low), math.ceil(high) + 1)]
-    shown = [p for p in powers if low - 0.3 <= math.log10(p) <= high + 0.3]
-    ax.set_xlim(10 ** (low - 0.3), 10 ** (high + 0.3))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(shown, [style.dose_text(p) for p in shown])
 
 
 def short(series: Series) -> str:

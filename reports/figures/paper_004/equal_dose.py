@@ -169,7 +169,7 @@ def _estimate(case: Case, metric: str) -> Estimate:
 
 def _curves(own: Sequence[Curve], metric: str, title: str, looks: Mapping[str, Method]) -> Panel:
     def draw(ax: Axes) -> None:
-        from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+        from matplotlib.ticker import MaxNLocator
 
         apart = [DODGE ** (nth - (len(looks) - 1) / 2) for nth in range(len(looks))]
         aside = dict(zip(looks, apart, strict=True))
@@ -213,26 +213,13 @@ def _curves(own: Sequence[Curve], metric: str, title: str, looks: Mapping[str, M
                 )
         ax.set_xscale("log")
         ax.set(ylim=within, xlabel="Total dose (e⁻/Å²)")
-        _decades(ax, [case.total for curve in own for case in curve.cases], FixedLocator, NullLocator)
+        style.decades(ax, [case.total for curve in own for case in curve.cases])
         ax.yaxis.set_major_locator(MaxNLocator(5))
         ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])
         ax.grid(axis="y")
         ax.set_axisbelow(True)
 
     return Panel(draw, title, wide=6, height=(2.0, 2.3))
-
-
-def _decades(ax: Axes, totals: Sequence[float], fixed: type, none: type) -> None:
-    """A tick at every power of ten on a logarithmic axis of doses."""
-    low, high = math.log10(min(totals)), math.log10(max(totals))
-    powers = range(math.floor(low), math.ceil(high) + 1)
-    ax.set_xlim(10 ** (low - 0.15), 10 ** (high + 0.15))
-    ax.xaxis.set_major_locator(fixed([10.0**p for p in powers]))
-    ax.xaxis.set_minor_locator(none())
-    ax.set_xticks(
-        [10.0**p for p in powers if low - 0.15 <= p <= high + 0.15],
-        [style.dose_text(10.0**p) for p in powers if low - 0.15 <= p <= high + 0.15],
-    )
 
 
 def _groups(
@@ -251,8 +238,6 @@ def _needed(particles: Mapping[str, Sequence[Curve]], looks: Mapping[str, Method
     n_rows = sum(len(own) for _, _, own, _ in groups) + len(groups) - 1
 
     def draw(ax: Axes) -> None:
-        from matplotlib.ticker import FixedLocator, NullLocator
-
         totals = [case.total for _, _, own, _ in groups for curve in own for case in curve.cases]
         totals += [dose for _, _, _, dose in groups]
         ax.set_xscale("log")
@@ -274,7 +259,7 @@ def _needed(particles: Mapping[str, Sequence[Curve]], looks: Mapping[str, Method
                 at += 1
             at += 1
         ax.set(ylim=(n_rows - 0.4, -0.6), xlabel="Total dose needed (e⁻/Å²)")
-        _decades(ax, totals, FixedLocator, NullLocator)
+        style.decades(ax, totals)
         ax.set_yticks(ticks, labels)
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="x")

@@ -20,14 +20,14 @@ def stack(tmp_path, series):
     return save
 
 
-def refused(sentence, file, **options):
+def assert_refused(sentence, file, **options):
     with pytest.raises(InputError, match=sentence) as caught:
         import_measurement(file, **options)
     assert "\n" not in str(caught.value)
 
 
 def test_all_that_is_missing_is_asked_for_in_one_sentence(stack):
-    refused(
+    assert_refused(
         r"stack\.npy: say which axis is which with --axes, e\.g\. --axes y,x,tilt "
         r"\(the array's shape is \(4, 6, 7\)\); give also --pixel-size \[Å\]; --dose \[e⁻/Å² per image\]; "
         r"--background \[e⁻/pixel\]; --elements, such as Cu,Au; --angles FILE; "
@@ -50,7 +50,7 @@ def test_all_that_is_missing_is_asked_for_in_one_sentence(stack):
 )
 def test_only_what_is_missing_is_asked_for(stack, options, left_out, asked):
     given = {name: value for name, value in options.items() if name not in left_out}
-    refused(
+    assert_refused(
         rf"stack\.npy: the file does not say it all, give also {asked}$", stack(), axes="tilt,y,x", **given
     )
 
@@ -77,7 +77,7 @@ def test_only_what_is_missing_is_asked_for(stack, options, left_out, asked):
     ],
 )
 def test_bad_options(stack, options, change, sentence):
-    refused(sentence, stack(), **({"axes": "tilt,y,x"} | options | change))
+    assert_refused(sentence, stack(), **({"axes": "tilt,y,x"} | options | change))
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_bad_options(stack, options, change, sentence):
     ],
 )
 def test_bad_arrays(stack, options, values, sentence):
-    refused(rf"stack\.npy: {sentence}", stack(values), axes="tilt,y,x", **options)
+    assert_refused(rf"stack\.npy: {sentence}", stack(values), axes="tilt,y,x", **options)
 
 
 def test_counts_that_do_not_fit_the_angles(stack, options, series):
-    refused(
+    assert_refused(
         r"angles\.txt: 4 angles for the 3 projections of .*stack\.npy",
         stack(series["counts"].values[:3]),
         axes="tilt,y,x",
@@ -108,14 +108,16 @@ def test_negative_counts_say_what_to_do_and_doing_it_works(stack, options, serie
     values = series["counts"].values.astype(np.float32) * 2
     values[1, 2, 3] = -12.345
     path = stack(values)
-    refused(
+    assert_refused(
         r"stack\.npy: 1 values are negative \(the least is -12\.345\), which no electron count is; "
         r"move the zero with --offset -12\.4 and add 12\.4 to --background",
         path,
         axes="tilt,y,x",
         **options,
     )
-    refused(r"--offset -12\.4 and add 6\.2 to --background", path, axes="tilt,y,x", gain=2.0, **options)
+    assert_refused(
+        r"--offset -12\.4 and add 6\.2 to --background", path, axes="tilt,y,x", gain=2.0, **options
+    )
     moved = options | {"background": options["background"] + 6.2}
     data = import_measurement(path, axes="tilt,y,x", gain=2.0, offset=-12.4, **moved)
     kept = values >= 0
@@ -126,14 +128,14 @@ def test_negative_counts_say_what_to_do_and_doing_it_works(stack, options, serie
 @pytest.mark.parametrize("suffix", [".npz", ".npy", ".mat", ".mrc", ".st", ".h5", ".emd", ".hspy"])
 def test_files_that_are_missing_empty_or_noise(tmp_path, options, suffix):
     path = tmp_path / f"s{suffix}"
-    refused(rf"s\{suffix}: there is no such file", path, **options)
+    assert_refused(rf"s\{suffix}: there is no such file", path, **options)
     path.touch()
-    refused(rf"s\{suffix}: the file is empty", path, **options)
+    assert_refused(rf"s\{suffix}: the file is empty", path, **options)
     path.write_bytes(np.random.default_rng(0).bytes(5000))
-    refused(rf"s\{suffix}: cannot be read as an? .* file", path, **options)
+    assert_refused(rf"s\{suffix}: cannot be read as an? .* file", path, **options)
     path.unlink()
     path.mkdir()
-    refused(rf"s\{suffix}: this is a folder, expected a file", path, **options)
+    assert_refused(rf"s\{suffix}: this is a folder, expected a file", path, **options)
 
 
 def write_npz(path, values):
@@ -162,7 +164,7 @@ def test_truncated_files(tmp_path, options, suffix, write, kept):
     write(path, np.random.default_rng(0).integers(0, 60_000, (4, 32, 32)))
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
-    refused(rf"s\{suffix}: cannot be read as an? .* file, it is damaged or cut short", path, **options)
+    assert_refused(rf"s\{suffix}: cannot be read as an? .* file, it is damaged or cut short", path, **options)
 
 
 @pytest.mark.parametrize(
@@ -197,40 +199,42 @@ def test_files_that_are_not_what_their_name_says(tmp_path, options):
             path = tmp_path / f"false.{claimed}"
             path.write_bytes((tmp_path / f"true.{actual}").read_bytes())
             sentence = rf"false\.{claimed}: expected {kinds[claimed]}.* file, but this is {kinds[actual]}"
-            refused(sentence, path, axes="tilt,y,x", **options)
-    refused(r"s\.tif: there is no such file", tmp_path / "s.tif")
+            assert_refused(sentence, path, axes="tilt,y,x", **options)
+    assert_refused(r"s\.tif: there is no such file", tmp_path / "s.tif")
     (tmp_path / "s.tif").write_bytes(b"II*\0")
-    refused(r"files of type '\.tif' are not read; known: \.npz, ", tmp_path / "s.tif")
+    assert_refused(r"files of type '\.tif' are not read; known: \.npz, ", tmp_path / "s.tif")
 
 
 def test_bad_npz_contents(tmp_path, series, options):
     path = tmp_path / "s.npz"
     counts = series["counts"].values
     np.savez(path, counts=counts, elements=np.array(["Cu", None], dtype=object))
-    refused(r"s\.npz: 'elements' holds Python objects", path, **options)
+    assert_refused(r"s\.npz: 'elements' holds Python objects", path, **options)
     np.savez(path, counts=counts, pixel_size=[1.0, 2.0])
-    refused(r"s\.npz: 'pixel_size' must be one number, it has shape \(2,\)", path, **options)
+    assert_refused(r"s\.npz: 'pixel_size' must be one number, it has shape \(2,\)", path, **options)
     np.savez(path, counts=counts, y=np.zeros((6, 2)))
-    refused(r"s\.npz: 'y' must be a list of numbers", path, **options)
+    assert_refused(r"s\.npz: 'y' must be a list of numbers", path, **options)
     np.savez(path, counts=counts, y=np.arange(5) * 0.35)
-    refused(r"s\.npz: coordinate 'y' has shape \(5,\), but counts has 6 along 'y'", path, **options)
+    assert_refused(r"s\.npz: coordinate 'y' has shape \(5,\), but counts has 6 along 'y'", path, **options)
     np.savez(path, counts=counts, x=np.arange(7)[::-1] * 0.35)
-    refused(r"s\.npz: .*'x' must increase in even steps", path, **(options | {"pixel_size": None}))
+    assert_refused(r"s\.npz: .*'x' must increase in even steps", path, **(options | {"pixel_size": None}))
     np.savez(path, counts=counts, modality="4dstem")
-    refused(r"s\.npz: this is a 4dstem measurement; say --modality 4dstem", path, **options)
+    assert_refused(r"s\.npz: this is a 4dstem measurement; say --modality 4dstem", path, **options)
     np.savez(path, counts=counts, modality="stm")
-    refused(r"s\.npz: 'modality' is 'stm', expected one of adf, 4dstem, hrtem", path, **options)
+    assert_refused(r"s\.npz: 'modality' is 'stm', expected one of adf, 4dstem, hrtem", path, **options)
     np.savez(path, counts=counts, theta=np.arange(4.0), phi=np.arange(3.0))
-    refused(r"s\.npz: phi, theta and psi have \[3, 4, 4\] values", path, **(options | {"angles": None}))
+    assert_refused(
+        r"s\.npz: phi, theta and psi have \[3, 4, 4\] values", path, **(options | {"angles": None})
+    )
     np.savez(path, label="nothing here")
-    refused(r"s\.npz: there is no array of 3 dimensions in it; its arrays are: none", path, **options)
+    assert_refused(r"s\.npz: there is no array of 3 dimensions in it; its arrays are: none", path, **options)
 
 
 def test_a_file_that_contradicts_itself_is_refused_and_an_option_settles_it(tmp_path, series, options):
     path = tmp_path / "s.npz"
     y, x = np.arange(6) * 0.5, np.arange(7) * 0.5
     np.savez(path, counts=series["counts"].values, y=y, x=x, pixel_size=0.35)
-    refused(
+    assert_refused(
         "pixel_size is 0.35 Å, but coordinate '[xy]' has a step of 0.5 Å",
         path,
         **(options | {"pixel_size": None}),
@@ -240,12 +244,12 @@ def test_a_file_that_contradicts_itself_is_refused_and_an_option_settles_it(tmp_
 
 
 def test_angles_without_tilts(stack, options):
-    refused("a hrtem measurement has no tilt angles", stack(), **(options | {"modality": "hrtem"}))
+    assert_refused("a hrtem measurement has no tilt angles", stack(), **(options | {"modality": "hrtem"}))
 
 
 def test_modalities_whose_coordinates_have_no_option(tmp_path, series):
     np.save(tmp_path / "s.npy", series["counts"].values)
-    refused(
+    assert_refused(
         r"an array 'time' \[ms\] along frame \(in an \.npz\)$",
         tmp_path / "s.npy",
         modality="hrtem",

@@ -21,7 +21,7 @@ def series(
     return counts + rng.normal(0.0, read_noise, counts.shape)
 
 
-def within(values: np.ndarray, truth: float, *, bias: float, spread: float) -> None:
+def assert_within(values: np.ndarray, truth: float, *, bias: float, spread: float) -> None:
     """The mean of `values` is `truth` within 4 standard errors and `bias`, and they agree within `spread`: of
     values that do not, the standard error would allow anything.
     """
@@ -32,7 +32,7 @@ def within(values: np.ndarray, truth: float, *, bias: float, spread: float) -> N
 @pytest.mark.parametrize("mean", [3.0, 10.0, 100.0, 1000.0])
 def test_counted_electrons_have_gain_one_and_no_read_noise(mean: float) -> None:
     noise = estimate_noise(series(mean))
-    within(noise.gain, 1.0, bias=0.03, spread=0.15)
+    assert_within(noise.gain, 1.0, bias=0.03, spread=0.15)
     assert np.median(noise.read_noise) < 0.35
 
 
@@ -40,14 +40,14 @@ def test_counted_electrons_have_gain_one_and_no_read_noise(mean: float) -> None:
 @pytest.mark.parametrize("mean", [20.0, 200.0])
 def test_gain_and_read_noise(mean: float, gain: float, read_noise: float) -> None:
     noise = estimate_noise(series(mean, gain, read_noise))
-    within(noise.gain / gain, 1.0, bias=0.03, spread=0.1)
-    within(noise.read_noise**2 / read_noise**2, 1.0, bias=0.1, spread=0.4)
+    assert_within(noise.gain / gain, 1.0, bias=0.03, spread=0.1)
+    assert_within(noise.read_noise**2 / read_noise**2, 1.0, bias=0.1, spread=0.4)
 
 
 def test_published_estimator_on_flat_counts() -> None:
     """Without structure the four pixels of a block are replicates, and the rule is right."""
     counts = np.random.default_rng(0).poisson(5.0, (8, 120, 112)).astype(float)
-    within(published_noise(counts).gain, 1.0, bias=0.01, spread=0.03)
+    assert_within(published_noise(counts).gain, 1.0, bias=0.01, spread=0.03)
 
 
 def test_published_estimator_takes_structure_for_noise() -> None:
